@@ -1,0 +1,8 @@
+"""The one root of Pinfold's errors.
+
+An outcome that a caller asked about is a value with a reason; what stands here is for what nobody asked about.
+"""
+
+
+class PinfoldError(Exception):
+    """What went wrong, where, and what to do about it, as one sentence for a person."""

@@ -1,0 +1,1 @@
+"""What is asked for: pods as values, read from raw Kubernetes JSON. Pure."""
