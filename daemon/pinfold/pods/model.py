@@ -126,7 +126,7 @@ class InvalidPod:
     """An object that cannot be taken as a pod, and why: it is told, and left alone."""
 
     reason: str
-    """One CamelCase word: ``InvalidPod``, ``InvalidUid``, ``InvalidQuantity``, ``InvalidAnnotation``, ``DuplicateUid``."""
+    """One word: ``InvalidPod``, ``InvalidUid``, ``InvalidQuantity``, ``InvalidAnnotation``, ``DuplicateUid``."""
     message: str
     """What was wrong, where in the object (``spec.containers[1].resources.requests.cpu``), what to do."""
     where: str

@@ -1,0 +1,7 @@
+"""A real kernel for the tests: virtual machines with any CPUs and NUMA nodes, and a Kubernetes node played in them.
+
+Host side: `machine` boots a kernel and runs one command there (``python -m tests.vm --help``), `images` makes and
+keeps what it boots, `host` finds the tools. Guest side: `node` plays the kubelet and the container runtime with real
+processes in real cgroups, `tasks` and `inventory` ask the kernel what came of it. No KVM is needed; the standard
+library is enough on both sides.
+"""
