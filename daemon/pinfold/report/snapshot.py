@@ -1,0 +1,257 @@
+"""The one value that the loop publishes, and that everything which reports reads.
+
+Immutable: a reader in another thread holds a whole picture and never reaches into the loop. The planner's wishes and
+the kernel's word stand side by side in it; what differs is drift. Pure: no file, no clock, no log.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from pinfold.cpuset import CpuSet, NodeSet
+from pinfold.planning.ledger import Isolation, PodEntry
+from pinfold.planning.planner import Plan
+from pinfold.planning.policy import Policy
+from pinfold.planning.reasons import Decision
+from pinfold.pods.model import MEMORY, ContainerKind, InvalidPod, Pod, PodUid, QosClass
+from pinfold.report.counters import Counters
+from pinfold.topology.model import Topology
+
+RECENT_LIMIT = 64
+"""How many moments the time line keeps."""
+
+
+class Mode(StrEnum):
+    ENFORCING = "enforcing"
+    OBSERVING = "observing"
+    """The kubelet owns the cpusets: nothing is written."""
+    PLANNED = "planned"
+    """No node at all: the answer to a what-if."""
+
+
+class Exclusivity(StrEnum):
+    PARTITION = "partition"
+    """Pools are remote cpuset partitions: the kernel keeps everybody else off."""
+    SHRINK = "shrink"
+    """Everybody else's cpusets are shrunk."""
+    NONE = "none"
+    """Nothing is enforced."""
+
+
+@dataclass(frozen=True, slots=True)
+class KernelView:
+    """What a cgroup's files said when they were last read."""
+
+    cgroup: str
+    """Path below the cgroup2 mount."""
+    cpus: CpuSet
+    """``cpuset.cpus.effective``."""
+    mems: NodeSet
+    """``cpuset.mems.effective``."""
+    partition: str = ""
+    """``cpuset.cpus.partition`` as it reads, ``root invalid (Parent is not …)`` too; empty: no such file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A file that does not hold what the ledger promises."""
+
+    cgroup: str
+    file: str
+    """``cpuset.cpus``: also the cause under which its repair is counted."""
+    want: str
+    have: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodInKernel:
+    """What the kernel holds of one pod."""
+
+    pod: KernelView | None = None
+    """None: its cgroup has not appeared."""
+    containers: Mapping[str, KernelView] = field(default_factory=dict)
+    """By container name; of several cgroups with one name the newest."""
+    others: tuple[KernelView, ...] = ()
+    """Cgroups in the pod's that are no container of its spec: the pause container, ephemeral ones, unknown ones."""
+    drift: tuple[Drift, ...] = ()
+    """What still differs, after the last repair."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStatus:
+    name: str
+    kind: ContainerKind
+    isolation: Isolation
+    """For CPU."""
+    memory_isolation: Isolation
+    cpus: CpuSet
+    """What it may use by the ledger; the node shared pool for isolation host."""
+    kernel: KernelView | None = None
+    """None: it does not run."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodStatus:
+    uid: PodUid
+    namespace: str
+    name: str
+    qos: QosClass | None
+    """None for a pod that the sources no longer know."""
+    decision: Decision | None
+    """None for a pod that is gone and whose cgroup still holds processes: what it owns stays its own until then."""
+    pool: CpuSet
+    mems: NodeSet
+    """The NUMA nodes its memory is bound to; empty: all."""
+    exclusive: CpuSet
+    """CPUs of its pool, or of the node, that one container owns alone for as long as the pod lives."""
+    shared: CpuSet
+    """The pod shared pool: the rest of the pool."""
+    containers: tuple[ContainerStatus, ...]
+    kernel: PodInKernel = PodInKernel()
+    static: bool = False
+    deleting: bool = False
+    owner: str = ""
+    started_at: str = ""
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def owned(self) -> CpuSet:
+        """Every CPU that no other pod may use."""
+        return self.pool | self.exclusive
+
+
+@dataclass(frozen=True, slots=True)
+class SourceHealth:
+    name: str
+    """``api-server``, ``manifests``, ``kubelet``, ``cgroups``, ``hotplug``."""
+    healthy: bool
+    message: str = ""
+    """Why not, or what it does now."""
+    last_event_at: float | None = None
+    """Seconds since the epoch."""
+    reconnects: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line of the time line."""
+
+    at: float
+    """Seconds since the epoch."""
+    event: str
+    """``pool.pinned``, ``pool.refused``, ``cpuset.drifted``: the name of the log event."""
+    pod: str
+    """namespace/name; empty: the node."""
+    message: str
+
+
+def remembered(recent: tuple[Moment, ...], new: Iterable[Moment]) -> tuple[Moment, ...]:
+    """The time line with *new* at its end, and its oldest moments forgotten."""
+    return (*recent, *new)[-RECENT_LIMIT:]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    node: str
+    version: str
+    generation: int
+    """Rises by one with every snapshot that differs from the last in more than its time."""
+    at: float
+    """When the loop published it, in seconds since the epoch."""
+    started_at: float
+    mode: Mode
+    mode_reason: str
+    """One sentence; empty where there is nothing to explain."""
+    exclusivity: Exclusivity
+    exclusivity_reason: str
+    topology: Topology
+    policy: Policy
+    node_shared: CpuSet
+    """Online CPUs that no pod owns, the reserved ones included."""
+    pods: tuple[PodStatus, ...] = ()
+    """By namespace, name and UID."""
+    invalid: tuple[InvalidPod, ...] = ()
+    sources: tuple[SourceHealth, ...] = ()
+    counters: Counters = field(default_factory=Counters)
+    recent: tuple[Moment, ...] = ()
+    """Oldest first."""
+    warnings: tuple[str, ...] = ()
+    """What the operator should be told about this node, one sentence each."""
+
+
+def pod_statuses(
+    pods: Iterable[Pod], plan: Plan, kernel: Mapping[PodUid, PodInKernel] | None = None
+) -> tuple[PodStatus, ...]:
+    """The pods of *plan* beside what the *kernel* holds of them, those included that only the ledger still knows."""
+    known = {pod.uid: pod for pod in pods}
+    decisions = {decision.uid: decision for decision in plan.decisions}
+    views = kernel or {}
+    statuses = []
+    for uid in {*decisions, *plan.ledger.entries}:
+        status = _status(known.get(uid), decisions.get(uid), plan.ledger.entries.get(uid), plan.node_shared)
+        statuses.append(_seen(status, views[uid]) if uid in views else status)
+    return tuple(sorted(statuses, key=lambda status: (status.namespace, status.name, status.uid)))
+
+
+def _status(pod: Pod | None, decision: Decision | None, entry: PodEntry | None, node_shared: CpuSet) -> PodStatus:
+    who = pod or decision or entry
+    if who is None:
+        raise ValueError("a pod that neither a source, nor the plan, nor the ledger knows")
+    pool = entry.cpus if entry else CpuSet()
+    exclusive = _exclusive(pod, entry) if entry else CpuSet()
+    return PodStatus(
+        uid=who.uid,
+        namespace=who.namespace,
+        name=who.name,
+        qos=pod.qos if pod else None,
+        decision=decision,
+        pool=pool,
+        mems=entry.mems if entry else NodeSet(),
+        exclusive=exclusive,
+        shared=pool - exclusive,
+        containers=_containers(pod, entry, pool - exclusive or pool or node_shared),
+        static=bool(pod and pod.static),
+        deleting=bool(pod and pod.deleting),
+        owner=pod.owner if pod else "",
+        started_at=pod.started_at if pod else "",
+    )
+
+
+def _exclusive(pod: Pod | None, entry: PodEntry) -> CpuSet:
+    """In a pool, the slices that last: a standard init container's comes back whole when it has ended."""
+    if not entry.cpus:
+        return entry.owned  # without a pool an init container's left-over slice stays owned
+    passing = {one.name for one in pod.containers if one.kind is ContainerKind.INIT} if pod else set()
+    return CpuSet.union(cpus for name, cpus in entry.slices.items() if name not in passing)
+
+
+def _containers(pod: Pod | None, entry: PodEntry | None, unplaced: CpuSet) -> tuple[ContainerStatus, ...]:
+    """In spec order; those of a pod that is gone in the ledger's, which is the same. Who has no entry runs *unplaced*."""
+    placed = {one.name: one for one in entry.containers} if entry else {}
+    kinds = {one.name: one.kind for one in pod.containers} if pod else dict.fromkeys(placed, ContainerKind.APP)
+    equivalent = {one.name for one in pod.containers if one.guaranteed_equivalent} if pod else set()
+    pooled = Isolation.POD if entry and entry.cpus else Isolation.HOST
+    booked = Isolation.POD if entry and entry.blocks else Isolation.HOST
+    statuses = []
+    for name, kind in kinds.items():
+        own = placed.get(name)
+        bound = own is not None and any(block.resource == MEMORY for block in own.blocks)
+        alone = bound and (booked is Isolation.HOST or name in equivalent)
+        statuses.append(
+            ContainerStatus(
+                name=name,
+                kind=kind,
+                isolation=own.isolation if own else pooled,
+                memory_isolation=Isolation.CONTAINER if alone else booked,
+                cpus=(own.cpus if own else CpuSet()) or unplaced,
+            )
+        )
+    return tuple(statuses)
+
+
+def _seen(status: PodStatus, kernel: PodInKernel) -> PodStatus:
+    containers = tuple(replace(one, kernel=kernel.containers.get(one.name)) for one in status.containers)
+    return replace(status, containers=containers, kernel=kernel)
