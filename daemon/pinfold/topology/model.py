@@ -7,6 +7,7 @@ Source of the words: the kubelet's ``topology.CPUTopology``; kernel documents cp
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 from pinfold.cpuset import CpuSet, NodeSet
 
@@ -19,11 +20,14 @@ class Cpu:
     core: int
     """The lowest online CPU id among its thread siblings."""
     socket: int
-    """The physical package id."""
+    """The physical package id; where that is not told or not unique, the lowest online CPU of the socket."""
     node: int
     """The NUMA node id; 0 where the machine has no node directory."""
     uncore: int
-    """Lowest CPU of the L3 it shares with more than its core and fewer than its whole node, else the socket id."""
+    """Lowest CPU of the L3 it shares with more than its core and fewer than its whole node, else the socket id.
+
+    On a machine with both kinds, the latter are named by their lowest CPU too, so that no two groups share an id.
+    """
     die: int = 0
 
 
@@ -42,8 +46,12 @@ class NumaNode:
     """Node id → ACPI SLIT distance, itself included; empty where the machine does not tell."""
 
 
-def _grouped(pairs: Iterable[tuple[int, int]]) -> dict[int, CpuSet]:
-    bits: dict[int, int] = {}
+_Group = TypeVar("_Group", int, tuple[int, int])
+
+
+def grouped(pairs: Iterable[tuple[_Group, int]]) -> dict[_Group, CpuSet]:
+    """(group, CPU) pairs as group → its CPUs, ascending by group."""
+    bits: dict[_Group, int] = {}
     for group, cpu in pairs:
         bits[group] = bits.get(group, 0) | 1 << cpu
     return {group: CpuSet(bits[group]) for group in sorted(bits)}
@@ -77,26 +85,25 @@ class Topology:
 
     @cached_property
     def cores(self) -> Mapping[int, CpuSet]:
-        return _grouped((cpu.core, cpu.id) for cpu in self.cpus)
+        return grouped((cpu.core, cpu.id) for cpu in self.cpus)
 
     @cached_property
     def sockets(self) -> Mapping[int, CpuSet]:
-        return _grouped((cpu.socket, cpu.id) for cpu in self.cpus)
+        return grouped((cpu.socket, cpu.id) for cpu in self.cpus)
 
     @cached_property
     def uncores(self) -> Mapping[int, CpuSet]:
-        return _grouped((cpu.uncore, cpu.id) for cpu in self.cpus)
+        return grouped((cpu.uncore, cpu.id) for cpu in self.cpus)
 
     @cached_property
     def dies(self) -> Mapping[tuple[int, int], CpuSet]:
         """(socket, die) → CPUs."""
-        keys = sorted({(cpu.socket, cpu.die) for cpu in self.cpus})
-        return {key: CpuSet.of(cpu.id for cpu in self.cpus if (cpu.socket, cpu.die) == key) for key in keys}
+        return grouped(((cpu.socket, cpu.die), cpu.id) for cpu in self.cpus)
 
     @cached_property
     def node_cpus(self) -> Mapping[int, CpuSet]:
         """NUMA nodes that have CPUs → their CPUs."""
-        return _grouped((cpu.node, cpu.id) for cpu in self.cpus)
+        return grouped((cpu.node, cpu.id) for cpu in self.cpus)
 
     @cached_property
     def node(self) -> Mapping[int, NumaNode]:
