@@ -74,6 +74,8 @@ class Intent:
     The text of ``numa_policy``, ``scope``, ``cpu_options`` and ``on_unsatisfied`` is one of the policy's words.
     """
 
+    amounts: Amounts = field(default_factory=dict)
+    """``pod-cpu``, ``pod-memory``, ``pod-hugepages-*``: request and limit of the pod."""
     managed: frozenset[Managed] | None = None
     exclusive_cpus: Mapping[str, int] = field(default_factory=dict)
     """Container name → whole CPUs of its exclusive slice."""
@@ -90,6 +92,14 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True)
+class InvalidIntent:
+    """Annotations that cannot be followed: the pod gets no pool, and never half of one."""
+
+    problems: tuple[str, ...]
+    """One sentence each, the annotation named; at least one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pod:
     uid: PodUid
     namespace: str
@@ -100,7 +110,7 @@ class Pod:
     resources: PodResources | None = None
     """Pod-level amounts; None where ``spec.resources`` names no cpu, memory or hugepages and no annotation does."""
     resources_from_annotations: bool = False
-    intent: Intent = Intent()
+    intent: Intent | InvalidIntent = Intent()
     notes: tuple[str, ...] = ()
     """What a person should be told about this pod's spec, one sentence each."""
     api_uid: str = ""
@@ -115,6 +125,9 @@ class Pod:
     """Runtime's 64 hex id → container name, as far as the status tells."""
     owner: str = ""
     """Kind and name of the controller, ``ReplicaSet/web-5f``; empty where there is none."""
+    resize_pending: str = ""
+    """``Infeasible``, ``Deferred``, ``Proposed``: the kubelet has not allocated what the spec asks for now. Amounts
+    are then the last allocated ones, as far as the status tells them; a pool that stands is left as it is."""
 
     @property
     def full_name(self) -> str:

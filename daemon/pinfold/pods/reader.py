@@ -1,0 +1,150 @@
+"""A pod from raw Kubernetes JSON: the door where text becomes types.
+
+Pure: objects in, values out; never a typed client model. What comes from here may become a path or be shown.
+Source: Kubernetes API v1 Pod; ``pkg/apis/core/v1/defaults.go`` (defaulting), ``qos.ComputePodQOS`` (QoS class).
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from pinfold.pods.annotations import read_intent
+from pinfold.pods.asked import read_asked
+from pinfold.pods.fields import Field, FieldError
+from pinfold.pods.model import Container, Intent, InvalidPod, Pod, PodResources, PodUid, QosClass
+from pinfold.pods.traps import notes
+
+CONFIG_HASH = "kubernetes.io/config.hash"
+LIMIT_RANGER = "kubernetes.io/limit-ranger"
+
+_UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32}")
+_HASH = re.compile(r"[0-9a-f]{32}")
+_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+_KIND = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?Z")
+_CONTAINER_ID = re.compile(r"[a-z][a-z0-9-]{0,31}://([0-9a-f]{64})")
+_VERSION = re.compile(r"[0-9]{1,20}")
+
+
+def read_pods(objects: Iterable[tuple[str, object]]) -> tuple[tuple[Pod, ...], tuple[InvalidPod, ...]]:
+    """Read (where it came from, object) pairs, each from any source.
+
+    One pod seen by two sources is one pod: the newest ``resourceVersion`` wins. One UID under two names is a lie or a
+    slip, and its cgroup cannot be both: neither is taken.
+    """
+    seen: dict[PodUid, list[tuple[int, str, Pod]]] = {}
+    invalid: list[InvalidPod] = []
+    for where, raw in objects:
+        match read_pod(raw, where):
+            case Pod() as pod:
+                seen.setdefault(pod.uid, []).append((_resource_version(raw), where, pod))
+            case InvalidPod() as bad:
+                invalid.append(bad)
+    pods: list[Pod] = []
+    for uid, several in seen.items():
+        names = sorted({pod.full_name for _, _, pod in several})
+        if len(names) == 1:
+            pods.append(max(several, key=lambda one: one[0])[2])
+            continue
+        for _, where, pod in several:
+            others = ", ".join(name for name in names if name != pod.full_name)
+            message = f"metadata.uid: {uid} is also the UID of {others}: give each pod its own; neither is pinned"
+            invalid.append(InvalidPod("DuplicateUid", message, where, uid))
+    return tuple(pods), tuple(invalid)
+
+
+def _resource_version(raw: object) -> int:
+    text = Field(raw)["metadata"]["resourceVersion"].value
+    return int(text) if isinstance(text, str) and _VERSION.fullmatch(text) else 0
+
+
+def read_pod(raw: object, where: str) -> Pod | InvalidPod:
+    """Read one object as it came from the API server, the kubelet or a manifest. Raises nothing."""
+    uid: PodUid | None = None
+    try:
+        root = Field(raw)
+        if root["kind"].text() not in {"", "Pod"}:
+            raise FieldError("kind", f"{_shown(root['kind'].text())} is no Pod")
+        uid = _uid(root["metadata"])
+        return _pod(root, uid)
+    except FieldError as error:
+        return InvalidPod(error.reason, str(error), where, uid)
+
+
+def _shown(text: str) -> str:
+    return ascii(text[:40])
+
+
+def _uid(metadata: Field) -> PodUid:
+    """A static pod's cgroup bears its ``config.hash``; the mirror pod in the API has another ``metadata.uid``."""
+    given = metadata["annotations"][CONFIG_HASH]
+    form = _HASH
+    if not given:
+        given, form = metadata["uid"], _UID
+    if form.fullmatch(given.text()) is None:
+        problem = f"{_shown(given.text())} is no pod UID, which names a cgroup: give a UUID in lower case"
+        raise FieldError(given.path, problem, "InvalidUid")
+    return PodUid(given.text())
+
+
+def _named(field: Field, form: re.Pattern[str]) -> str:
+    if form.fullmatch(field.text()) is None:
+        problem = f"{_shown(field.text())} is no Kubernetes name (lower-case letters, digits, '-')"
+        raise FieldError(field.path, problem if field else "is missing")
+    return field.text()
+
+
+def _pod(root: Field, uid: PodUid) -> Pod:
+    metadata, spec, status = root["metadata"], root["spec"], root["status"]
+    if not spec:
+        raise FieldError("spec", "is missing: this is no pod")
+    name = _named(metadata["name"], _SUBDOMAIN)
+    namespace = _named(metadata["namespace"], _LABEL) if metadata["namespace"] else "default"
+    asked = read_asked(spec, status)
+    intent = read_intent(metadata["annotations"].mapping(), asked.containers)
+    annotated = intent.amounts if isinstance(intent, Intent) else {}
+    own = PodResources(annotated, annotated) if annotated and asked.resources is None else None
+    qos = status["qosClass"].text()
+    pod = Pod(
+        uid=uid,
+        namespace=namespace,
+        name=name,
+        qos=QosClass(qos) if qos in set(QosClass) else asked.qos,
+        containers=asked.containers,
+        resources=own or asked.resources,
+        resources_from_annotations=own is not None,
+        intent=intent,
+        api_uid=metadata["uid"].text() if _UID.fullmatch(metadata["uid"].text()) else "",
+        terminal=status["phase"].text() in {"Succeeded", "Failed"},
+        deleting=bool(metadata["deletionTimestamp"]),
+        static=bool(metadata["annotations"][CONFIG_HASH]),
+        started_at=_time(status["startTime"]) or _time(metadata["creationTimestamp"]),
+        container_ids=_container_ids(status, asked.containers),
+        owner=_owner(metadata),
+        resize_pending=asked.resize_pending,
+    )
+    return replace(pod, notes=notes(pod, spec, metadata["annotations"][LIMIT_RANGER].text()))
+
+
+def _time(field: Field) -> str:
+    return field.text() if _TIME.fullmatch(field.text()) else ""
+
+
+def _container_ids(status: Field, containers: tuple[Container, ...]) -> Mapping[str, str]:
+    names = {one.name for one in containers}
+    found: dict[str, str] = {}
+    for key in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
+        for one in status[key].items():
+            match = _CONTAINER_ID.fullmatch(one["containerID"].text())
+            if match and one["name"].text() in names:
+                found[match[1]] = one["name"].text()
+    return found
+
+
+def _owner(metadata: Field) -> str:
+    for reference in metadata["ownerReferences"].items():
+        kind, name = reference["kind"].text(), reference["name"].text()
+        if reference["controller"].value is True and _KIND.fullmatch(kind) and _SUBDOMAIN.fullmatch(name):
+            return f"{kind}/{name}"
+    return ""
