@@ -1,0 +1,19 @@
+"""What the service manager is told: ready, alive, reloading, stopping.
+
+Source: sd_notify(3). Ten lines, so no library; silent where no service manager asked (NOTIFY_SOCKET).
+"""
+
+import os
+import socket
+
+
+def notify(*states: str) -> None:
+    """Send ``READY=1``, ``WATCHDOG=1``, ``STOPPING=1``, ``STATUS=…``. A manager that does not listen is no error."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as channel:
+        try:
+            channel.sendto("\n".join(states).encode(), "\0" + address[1:] if address[0] == "@" else address)
+        except OSError:
+            return
