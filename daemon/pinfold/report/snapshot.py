@@ -229,7 +229,7 @@ def _exclusive(pod: Pod | None, entry: PodEntry) -> CpuSet:
 
 
 def _containers(pod: Pod | None, entry: PodEntry | None, unplaced: CpuSet) -> tuple[ContainerStatus, ...]:
-    """In spec order; those of a pod that is gone in the ledger's, which is the same. Who has no entry runs *unplaced*."""
+    """In spec order; a pod that is gone, in the ledger's, which is the same. Who has no entry runs on *unplaced*."""
     placed = {one.name: one for one in entry.containers} if entry else {}
     kinds = {one.name: one.kind for one in pod.containers} if pod else dict.fromkeys(placed, ContainerKind.APP)
     equivalent = {one.name for one in pod.containers if one.guaranteed_equivalent} if pod else set()

@@ -1,0 +1,309 @@
+"""Metrics, computed from the snapshot at the moment of the scrape.
+
+The nouns and label values are the kubelet's, so that its dashboards carry over; what is assigned now is a gauge here.
+Series end with their pod. No UID and no CPU list is a label. Source: kubernetes pkg/kubelet/metrics; KEP-5526.
+"""
+
+import platform
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from pinfold import __version__
+from pinfold.cpuset import CpuSet
+from pinfold.planning.ledger import Isolation
+from pinfold.planning.reasons import Outcome, Regime, Word
+from pinfold.report.counters import Counters
+from pinfold.report.snapshot import Exclusivity, Mode, PodStatus, Snapshot
+from pinfold.report.status import ENDING
+from pinfold.topology.model import Topology
+
+Series = Mapping[tuple[str, ...], float]
+"""Label values, in the order of the family's labels → value."""
+
+
+class SnapshotCollector(Collector):
+    def __init__(self, snapshot: Callable[[], Snapshot | None]) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterator[Metric]:
+        """Before the first reconcile there is nothing to tell but the build."""
+        build: Series = {(__version__, platform.python_version(), platform.machine()): 1}
+        yield _gauge("build_info", "Pinfold's version, Python's and the architecture.", _BUILD_LABELS, build)
+        if snapshot := self._snapshot():
+            yield from _cpus(snapshot)
+            yield from _pods(snapshot)
+            yield from _assignments(snapshot)
+            yield from _alignment(snapshot)
+            yield from _counted(snapshot.counters)
+            yield from _health(snapshot)
+
+
+def registry(snapshot: Callable[[], Snapshot | None]) -> CollectorRegistry:
+    """What ``/metrics`` shows: the snapshot, and this process's own CPU time, memory and descriptors."""
+    both = CollectorRegistry(auto_describe=False)
+    both.register(SnapshotCollector(snapshot))
+    ProcessCollector(registry=both)
+    return both
+
+
+def exposition(families: CollectorRegistry, accept: str) -> tuple[bytes, str]:
+    """The body and its content type: OpenMetrics where *accept* asks for it, else the Prometheus text format."""
+    # The client's own text stays out of the choice: a version that is no number would be an error there.
+    encoder, content_type = choose_encoder(_OPENMETRICS if _OPENMETRICS in accept else "")
+    return encoder(families), content_type
+
+
+_OPENMETRICS = "application/openmetrics-text"
+_BUILD_LABELS = ("version", "python_version", "architecture")
+_POD = ("namespace", "pod")
+
+
+def _gauge(name: str, documentation: str, labels: tuple[str, ...], series: Series) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"pinfold_{name}", documentation, labels=labels)
+    for values, value in series.items():
+        family.add_metric(values, value)
+    return family
+
+
+def _counter(name: str, documentation: str, labels: tuple[str, ...], series: Series) -> CounterMetricFamily:
+    family = CounterMetricFamily(f"pinfold_{name}", documentation, labels=labels)
+    for values, value in series.items():
+        family.add_metric(values, value)
+    return family
+
+
+def _cpus(snapshot: Snapshot) -> Iterator[Metric]:
+    topology, reserved = snapshot.topology, snapshot.policy.reserved
+    owned = CpuSet.union(pod.owned for pod in snapshot.pods)
+    exclusive = CpuSet.union(pod.exclusive for pod in snapshot.pods)
+    kinds = {
+        "exclusive": exclusive,
+        "pod_shared": owned - exclusive,
+        "node_shared": snapshot.node_shared - reserved,
+        "reserved": reserved,
+    }
+    yield _gauge(
+        "cpus",
+        "Online CPUs by NUMA node and kind.",
+        ("numa_node", "kind"),
+        {
+            (str(node), kind): len(cpus & own)
+            for node, own in topology.node_cpus.items()
+            for kind, cpus in kinds.items()
+        },
+    )
+    yield _gauge("offline_cpus", "CPUs that are there and offline.", (), {(): len(topology.offline)})
+    yield _gauge(
+        "cpu_manager_shared_pool_size_millicores",
+        "The size of the node shared pool, without the reserved CPUs, in millicores.",
+        (),
+        {(): 1000 * len(snapshot.node_shared - reserved)},
+    )
+    yield _gauge(
+        "cpu_manager_exclusive_cpu_allocation_count",
+        "CPUs that are taken out of the node shared pool: pod pools, and exclusive slices without a pool.",
+        (),
+        {(): len(owned)},
+    )
+    yield _gauge(
+        "cpu_manager_allocation_per_numa",
+        "The same by NUMA node.",
+        ("numa_node",),
+        {(str(node),): len(owned & own) for node, own in topology.node_cpus.items()},
+    )
+
+
+def _pods(snapshot: Snapshot) -> Iterator[Metric]:
+    outcomes = Counter(pod.decision.outcome.value if pod.decision else ENDING for pod in snapshot.pods)
+    yield _gauge(
+        "pods",
+        "Pods by what was decided for them; ending: gone, and their processes are not.",
+        ("outcome",),
+        {(outcome,): outcomes[outcome] for outcome in (*Outcome, ENDING)},
+    )
+    lacking = Counter(pod.decision.refusal.word for pod in snapshot.pods if pod.decision and pod.decision.refusal)
+    yield _gauge(
+        "refused_pods",
+        "Pods that now lack what they asked for, by the reason word.",
+        ("reason",),
+        {(word.value,): lacking[word] for word in Word},
+    )
+    yield _gauge(
+        "invalid_pods",
+        "Objects that cannot be taken as a pod, by reason.",
+        ("reason",),
+        {(reason,): count for reason, count in Counter(one.reason for one in snapshot.invalid).items()},
+    )
+    owners = [pod for pod in snapshot.pods if pod.owned]
+    for name, documentation, size in (
+        ("pod_pool_cpus", "CPUs of the pod's pool.", lambda pod: len(pod.pool)),
+        (
+            "pod_exclusive_cpus",
+            "CPUs of the pod that one of its containers owns alone.",
+            lambda pod: len(pod.exclusive),
+        ),
+        ("pod_mems", "NUMA nodes that the pod's memory is bound to; 0: all.", lambda pod: len(pod.mems)),
+        ("pod_drifted_files", "Files of the pod that differ from the ledger.", lambda pod: len(pod.kernel.drift)),
+    ):
+        yield _gauge(name, documentation, _POD, _by_pod(owners, size))
+
+
+def _by_pod(pods: list[PodStatus], size: Callable[[PodStatus], int]) -> Series:
+    """A pod that ends and its successor of the same name are one series, or the scrape would be refused."""
+    series: dict[tuple[str, ...], float] = {}
+    for pod in pods:
+        key = (pod.namespace, pod.name)
+        series[key] = series.get(key, 0) + size(pod)
+    return series
+
+
+def _assignments(snapshot: Snapshot) -> Iterator[Metric]:
+    counts: Counter[tuple[str, ...]] = Counter()
+    for pod in snapshot.pods:
+        pooled = pod.decision.regime is Regime.POD_POOL if pod.decision else bool(pod.pool)
+        kinds = {Isolation.CONTAINER: "pod_exclusive" if pooled else "node_exclusive", Isolation.POD: "pod_shared"}
+        for one in pod.containers:
+            for resource, isolation in (("cpu", one.isolation), ("memory", one.memory_isolation)):
+                if isolation in kinds:
+                    counts[resource, kinds[isolation]] += 1
+    yield _gauge(
+        "resource_manager_container_assignments",
+        "Containers by resource and by whom they share it with.",
+        ("resource_name", "assignment_type"),
+        {
+            (resource, kind): counts[resource, kind]
+            for resource in ("cpu", "memory")
+            for kind in ("node_exclusive", "pod_exclusive", "pod_shared")
+        },
+    )
+
+
+def _alignment(snapshot: Snapshot) -> Iterator[Metric]:
+    sets = {
+        "container": [
+            one.cpus for pod in snapshot.pods for one in pod.containers if one.isolation is Isolation.CONTAINER
+        ],
+        "pod": [pod.pool for pod in snapshot.pods if pod.pool],
+    }
+    aligned: dict[tuple[str, ...], float] = {}
+    failed: dict[tuple[str, ...], float] = {}
+    for scope, owned in sets.items():
+        for boundary, holds in _BOUNDARIES.items():
+            fit = sum(holds(snapshot.topology, cpus) for cpus in owned)
+            aligned[scope, boundary] = fit
+            failed[scope, boundary] = len(owned) - fit
+    labels = ("scope", "boundary")
+    yield _gauge(
+        "container_aligned_compute_resources_count",
+        "Exclusive slices (scope container) and pod pools (scope pod) that lie within the boundary.",
+        labels,
+        aligned,
+    )
+    yield _gauge(
+        "container_aligned_compute_resources_failure_count",
+        "Exclusive slices and pod pools that cross the boundary.",
+        labels,
+        failed,
+    )
+
+
+_BOUNDARIES: Mapping[str, Callable[[Topology, CpuSet], bool]] = {
+    "numa_node": lambda topology, cpus: len(topology.nodes_of(cpus)) == 1,
+    "physical_cpu": lambda topology, cpus: all(
+        core <= cpus or core.isdisjoint(cpus) for core in topology.cores.values()
+    ),
+    "uncore_cache": lambda topology, cpus: any(cpus <= cache for cache in topology.uncores.values()),
+}
+
+
+def _counted(counters: Counters) -> Iterator[Metric]:
+    times = counters.reconcile_seconds
+    bounds = [f"{bound:g}" for bound in times.bounds] + ["+Inf"]
+    yield HistogramMetricFamily(
+        "pinfold_reconcile_duration_seconds",
+        "Time that one turn of the loop took, from the wake-up to the published snapshot.",
+        buckets=list(zip(bounds, times.cumulative, strict=True)),
+        sum_value=times.sum,
+    )
+    refused = sum(counters.refusals.values())
+    affinity = counters.refusals.get(Word.TOPOLOGY_AFFINITY, 0)
+    given: Series = {("cpu", source): counters.assignments.get(source, 0) for source in ("pod", "node")}
+    families: tuple[tuple[str, str, tuple[str, ...], Series], ...] = (
+        ("writes", "Cgroup files written.", (), {(): counters.writes}),
+        ("writes_refused", "Writes that the kernel refused.", (), {(): counters.writes_refused}),
+        (
+            "drift_repaired",
+            "Repairs of a file that another writer had changed, by file.",
+            ("file",),
+            {(file,): count for file, count in counters.repaired.items()},
+        ),
+        (
+            "errors",
+            "Errors that the loop met and outlived, by kind.",
+            ("kind",),
+            {(kind,): fault.count for kind, fault in counters.faults.items()},
+        ),
+        (
+            "refusals",
+            "Pods that did not get what they asked for, once for each pod and reason.",
+            ("reason",),
+            {(word.value,): counters.refusals.get(word, 0) for word in Word},
+        ),
+        ("cpu_manager_pinning_requests", "Pods that asked for CPUs.", (), {(): counters.pods_requested}),
+        ("cpu_manager_pinning_errors", "Pods that were refused CPUs, once for each reason.", (), {(): refused}),
+        (
+            "topology_manager_admission_requests",
+            "Pods whose NUMA affinity was sought.",
+            (),
+            {(): counters.pods_requested},
+        ),
+        ("topology_manager_admission_errors", "Pods that no NUMA affinity could be found for.", (), {(): affinity}),
+        (
+            "resource_manager_allocations",
+            "Containers given CPUs, by where these came from.",
+            ("resource_name", "source"),
+            given,
+        ),
+    )
+    for name, documentation, labels, series in families:
+        yield _counter(name, documentation, labels, series)
+
+
+def _health(snapshot: Snapshot) -> Iterator[Metric]:
+    yield _gauge(
+        "mode",
+        "1 for the mode that Pinfold runs in.",
+        ("mode",),
+        {(mode.value,): mode is snapshot.mode for mode in (Mode.ENFORCING, Mode.OBSERVING)},
+    )
+    yield _gauge(
+        "exclusivity",
+        "1 for the way in which exclusive CPUs are kept.",
+        ("exclusivity",),
+        {(way.value,): way is snapshot.exclusivity for way in Exclusivity},
+    )
+    yield _gauge("snapshot_timestamp_seconds", "When the loop last published.", (), {(): snapshot.at})
+    yield _gauge(
+        "source_healthy",
+        "Whether the source of pods or events works.",
+        ("source",),
+        {(source.name,): source.healthy for source in snapshot.sources},
+    )
+    yield _gauge(
+        "source_last_event_timestamp_seconds",
+        "When the source last told something.",
+        ("source",),
+        {(one.name,): one.last_event_at for one in snapshot.sources if one.last_event_at is not None},
+    )
+    yield _counter(
+        "source_reconnects",
+        "Times that the source had to be connected again.",
+        ("source",),
+        {(source.name,): source.reconnects for source in snapshot.sources},
+    )
