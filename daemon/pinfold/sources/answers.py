@@ -1,0 +1,123 @@
+"""What the API server said, as values: a page of a list, an event of a watch, or how it ended.
+
+Pure. Bytes in, values out; garbage is a value too. Source: Kubernetes API concepts; v1 PodList, WatchEvent and Status.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from pinfold.sources.picture import RawPod, trimmed
+
+_GARBAGE: Final = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What a wrong shape raises where a right one is taken for granted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    objects: Mapping[str, RawPod]
+    version: str
+    token: str = ""
+
+
+class Change(StrEnum):
+    ADDED = "ADDED"
+    MODIFIED = "MODIFIED"
+    DELETED = "DELETED"
+    BOOKMARK = "BOOKMARK"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    change: Change
+    version: str
+    uid: str = ""
+    """Empty for a bookmark, as is ``pod``."""
+    pod: RawPod = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The server ended the watch in good order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """Nothing was heard for the read time-out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """The version asked for is too old (410), or newer than the server knows, as after a restored etcd (504)."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    error: str
+    retry_after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    error: str
+
+
+Ending = Closed | Silent | Expired | Busy | Failed
+
+
+def page(body: bytes) -> Page | Failed:
+    """A PodList as it came."""
+    try:
+        document = json.loads(body)
+        metadata = document["metadata"]
+        objects = {_uid(item): trimmed(item) for item in document.get("items") or ()}
+        return Page(objects, _version(metadata["resourceVersion"]), metadata.get("continue") or "")
+    except _GARBAGE as error:
+        return Failed(f"the answer is no PodList: {error!r}")
+
+
+def event(line: bytes) -> Event | Ending:
+    """One line of a watch."""
+    try:
+        document = json.loads(line)
+        word, content = document["type"], document["object"]
+        if word == "ERROR":
+            return refusal(content.get("code", 0), json.dumps(content).encode())
+        change, version = Change(word), _version(content["metadata"]["resourceVersion"])
+        if change is Change.BOOKMARK:
+            return Event(change, version)
+        return Event(change, version, _uid(content), trimmed(content))
+    except _GARBAGE as error:
+        return Failed(f"the watch sent what is no event: {error!r}")
+
+
+def refusal(code: int, body: bytes, retry_after_s: float = 0.0) -> Ending:
+    """An answer that is not 200, or an ERROR event: both carry a v1 Status."""
+    message, details = "", ""
+    try:
+        status = json.loads(body)
+        message, details = str(status.get("message", "")), json.dumps(status.get("details") or {})
+        retry_after_s = max(retry_after_s, float((status.get("details") or {}).get("retryAfterSeconds") or 0))
+    except _GARBAGE:
+        pass  # a proxy's page: the code says enough
+    error = f"{code} {message}".strip()[:300]
+    if code == 410 or "ResourceVersionTooLarge" in details:
+        return Expired(error)
+    return Busy(error, retry_after_s) if code == 429 or retry_after_s > 0 else Failed(error)
+
+
+def _version(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{value!r} is no resourceVersion")
+    return value
+
+
+def _uid(item: Mapping[str, Any]) -> str:
+    uid = item["metadata"]["uid"]
+    if not isinstance(uid, str) or not uid:
+        raise ValueError("a pod without metadata.uid")
+    return uid

@@ -1,0 +1,159 @@
+"""The connection to the API server: TLS, tokens, proxies and kubeconfig are the official client's, requests are raw.
+
+Only ``Configuration`` and ``ApiClient``: typed models raise on pods that the API server takes and cost 22 MiB, and
+``Watch`` hides a 410 (kubernetes 37.0.2). Nothing of ``kubernetes`` is imported before a connection is asked for.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from pinfold import __version__
+from pinfold.errors import PinfoldError
+
+if TYPE_CHECKING:
+    from kubernetes.client.configuration import Configuration
+    from urllib3 import BaseHTTPResponse
+
+SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+CONNECT_TIMEOUT_S: Final = 5.0
+_CHUNK_BYTES: Final = 1 << 16
+_MERGE_PATCH: Final = "application/merge-patch+json"
+
+
+class ApiServerError(PinfoldError):
+    """The API server cannot be asked, or its answer broke off."""
+
+
+class ReadTimeoutError(ApiServerError):
+    """Nothing came for the read time-out."""
+
+
+class Answer:
+    """An answer whose body is still on its way. Bodies and lines that are too long raise ApiServerError."""
+
+    def __init__(self, response: "BaseHTTPResponse") -> None:
+        self._response = response
+        self.status: int = response.status
+
+    @property
+    def retry_after_s(self) -> float:
+        """The Retry-After header; 0 without one, or where it is no number of seconds."""
+        text = self._response.headers.get("Retry-After", "")
+        return float(text) if text.isdecimal() and len(text) < 7 else 0.0
+
+    def body(self, limit_bytes: int) -> bytes:
+        held = self._response.read(limit_bytes + 1)
+        if len(held) > limit_bytes:
+            raise ApiServerError(f"an answer longer than {limit_bytes} bytes")
+        return held
+
+    def lines(self, limit_bytes: int) -> Iterator[bytes]:
+        """Each line as soon as it is there; a half line at the end raises ApiServerError."""
+        held = b""
+        while chunk := self._response.read1(_CHUNK_BYTES):
+            *lines, held = (held + chunk).split(b"\n")
+            yield from filter(bytes.strip, lines)
+            if len(held) > limit_bytes:
+                raise ApiServerError(f"a line longer than {limit_bytes} bytes")
+        if held.strip():
+            raise ApiServerError("the stream ended in the middle of a line")
+
+    def shut(self) -> None:
+        """End a read that another thread sits in."""
+        with suppress(OSError, RuntimeError):  # it has ended by itself
+            self._response.shutdown()
+
+
+class ApiServer:
+    """Asks one API server, from any thread."""
+
+    def __init__(self, configuration: "Configuration") -> None:
+        from kubernetes.client.api_client import ApiClient
+
+        configuration.keep_alive = True
+        configuration.retries = False  # urllib3 would sleep through a Retry-After itself, and hide it
+        self._client = ApiClient(configuration)
+        self._client.user_agent = f"pinfold/{__version__}"
+
+    @classmethod
+    def in_cluster(cls, account: Path = SERVICE_ACCOUNT, environment: Mapping[str, str] = os.environ) -> Self:
+        """With the service account of the pod that we run in. Raises ApiServerError."""
+        from kubernetes.client.configuration import Configuration
+        from kubernetes.config.config_exception import ConfigException
+        from kubernetes.config.incluster_config import InClusterConfigLoader
+
+        configuration = Configuration()
+        try:
+            InClusterConfigLoader(  # type: ignore[no-untyped-call]
+                token_filename=str(account / "token"), cert_filename=str(account / "ca.crt"), environ=environment
+            ).load_and_set(configuration)
+        except (ConfigException, OSError) as error:
+            raise ApiServerError(f"no service account to ask the API server with: {error}") from error
+        return cls(configuration)
+
+    @classmethod
+    def from_kubeconfig(cls, path: Path) -> Self:
+        """With the current context of a kubeconfig. Raises ApiServerError."""
+        import yaml
+        from kubernetes.client.configuration import Configuration
+        from kubernetes.config.config_exception import ConfigException
+        from kubernetes.config.kube_config import load_kube_config
+
+        configuration = Configuration()
+        try:
+            load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=str(path), client_configuration=configuration, persist_config=False
+            )
+        except (ConfigException, OSError, yaml.YAMLError) as error:
+            raise ApiServerError(f"{path} is no kubeconfig to ask the API server with: {error}") from error
+        return cls(configuration)
+
+    @contextmanager
+    def ask(
+        self,
+        method: str,
+        path: str,
+        query: Sequence[tuple[str, str]] = (),
+        body: Mapping[str, object] | None = None,
+        read_timeout_s: float = 30.0,
+    ) -> Iterator[Answer]:
+        """Ask, and hold the answer for the length of the block. Every failure of the network is an ApiServerError."""
+        from kubernetes.client.exceptions import ApiException
+        from kubernetes.config.config_exception import ConfigException
+        from urllib3 import exceptions
+
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = _MERGE_PATCH if method == "PATCH" else "application/json"
+        response: BaseHTTPResponse | None = None
+        try:
+            request = self._client.param_serialize(
+                method, path, query_params=list(query), header_params=headers, body=body, auth_settings=["BearerToken"]
+            )
+            timeout = (CONNECT_TIMEOUT_S, read_timeout_s)
+            response = self._client.call_api(*request, _request_timeout=timeout).response
+            yield Answer(response)
+        except exceptions.ReadTimeoutError as error:
+            raise ReadTimeoutError(f"nothing came for {read_timeout_s:g} s") from error
+        except (exceptions.HTTPError, ApiException, ConfigException, OSError) as error:
+            raise ApiServerError(_cause(error)) from error
+        finally:
+            if response is not None:
+                response.close()
+
+    def send(self, method: str, path: str, body: Mapping[str, object]) -> int:
+        """Ask with a body; the status of the answer. Raises ApiServerError."""
+        with self.ask(method, path, body=body) as answer:
+            answer.body(1 << 20)
+            return answer.status
+
+    def close(self) -> None:
+        self._client.close()  # type: ignore[no-untyped-call]
+
+
+def _cause(error: Exception) -> str:
+    """urllib3 puts its own object into the text, and the address in memory with it."""
+    return str(error).partition(": ")[2] if "object at 0x" in str(error) else str(error)

@@ -1,0 +1,144 @@
+"""What to ask the API server next, decided from what it answered last.
+
+Pure: no socket, no clock, no chance; how long a watch stood and what was drawn come in as numbers. The rules are those
+of client-go's Reflector. Source: Kubernetes API concepts, "Efficient detection of changes", "410 Gone responses".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, assert_never
+
+from pinfold.sources.answers import Busy, Change, Closed, Ending, Event, Expired, Failed, Page, Silent
+from pinfold.sources.picture import Pods, RawPod
+
+FIRST_PAUSE_S: Final = 0.8
+LONGEST_PAUSE_S: Final = 30.0
+LONGEST_RETRY_AFTER_S: Final = 120.0
+SHORTEST_WATCH_S: Final = 1.0
+"""A watch that is closed sooner and said nothing was no watch."""
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    version: str
+    """``0``: whatever the cache holds; another: not older than it; empty: the most recent, asked of etcd."""
+    token: str = ""
+    """``continue`` of the page before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Where the conversation stands."""
+
+    ask: List | Watch = List("0")
+    pause_s: float = 0.0
+    """How long to wait before asking."""
+    pods: Pods = field(default_factory=Pods)
+    changes: int = 0
+    """Grows when ``pods`` changed in what Pinfold reads."""
+    away: bool = False
+    """A request failed, or watches broke off one after the other."""
+    error: str = ""
+    """Why it last failed; empty while it answers."""
+    reconnects: int = 0
+    relists: int = 0
+    errors: int = 0
+    pages: Mapping[str, RawPod] = field(default_factory=dict)
+    """Of the list under way."""
+    failures: int = 0
+    """In a row, with no word from a watch between."""
+    answering: bool = False
+    """The watch was answered with 200."""
+    heard: bool = False
+    """The watch said something."""
+
+    def listed(self, page: Page) -> "Course":
+        pages = {**self.pages, **page.objects}
+        if page.token:
+            return replace(self, ask=List(self.ask.version, page.token), pages=pages, pause_s=0.0)
+        changed = not self.pods.synced or _differ(self.pods.objects, pages)
+        return replace(
+            self,
+            ask=Watch(page.version),
+            pause_s=0.0,
+            pods=Pods(pages, synced=True, resource_version=page.version),
+            changes=self.changes + changed,
+            away=False,
+            error="",
+            pages={},
+        )
+
+    def answered(self) -> "Course":
+        """The watch stands."""
+        return replace(self, answering=True, away=False, error="")
+
+    def told(self, event: Event) -> "Course":
+        objects = self.pods.objects
+        if event.change is Change.DELETED:
+            objects = {uid: pod for uid, pod in objects.items() if uid != event.uid}
+        elif event.change is not Change.BOOKMARK:
+            objects = {**objects, event.uid: event.pod}
+        return replace(
+            self,
+            ask=Watch(event.version),
+            pods=replace(self.pods, objects=objects, resource_version=event.version),
+            changes=self.changes + (objects is not self.pods.objects and _differ(self.pods.objects, objects)),
+            failures=0,
+            heard=True,
+        )
+
+    def ended(self, ending: Ending, lasted_s: float, draw: float) -> "Course":
+        """What follows when a request failed or a watch is over; *draw* is a random number from 0 to 1."""
+        match ending:
+            case Closed() if self.heard or lasted_s >= SHORTEST_WATCH_S:
+                after = replace(self, failures=0, pause_s=0.0)
+            case Silent() if self.answering:
+                after = replace(self, failures=0, pause_s=0.0)
+            case Closed():
+                after = self._failed("the watch was closed as soon as it stood", draw)
+            case Silent():
+                after = self._failed("no answer within the read time-out", draw)
+            case Expired(error):
+                after = self._expired(error, draw)
+            case Busy(error, retry_after_s):
+                after = self._failed(error, draw)
+                after = replace(after, pause_s=after.pause_s + min(retry_after_s, LONGEST_RETRY_AFTER_S))
+            case Failed(error):
+                after = self._failed(error, draw)
+            case _:
+                assert_never(ending)
+        reconnects = self.reconnects + isinstance(self.ask, Watch)
+        return replace(after, reconnects=reconnects, answering=False, heard=False, pages={})
+
+    def _failed(self, error: str, draw: float) -> "Course":
+        return replace(
+            self,
+            ask=List(self.ask.version) if isinstance(self.ask, List) else self.ask,
+            pause_s=min(FIRST_PAUSE_S * 2 ** min(self.failures, 10), LONGEST_PAUSE_S) * (1 + draw) / 2,
+            # A watch that breaks off once is resumed and nobody is told; a request without a good answer is an outage.
+            away=self.away or not self.answering or self.failures > 0,
+            error=error,
+            failures=self.failures + 1,
+            errors=self.errors + 1,
+        )
+
+    def _expired(self, error: str, draw: float) -> "Course":
+        """List anew, not older than what is known, so that no pod goes back in time; if even that fails, from etcd."""
+        version = self.pods.resource_version if isinstance(self.ask, Watch) else ""
+        again = self._failed(error, draw) if self.failures else replace(self, failures=1, pause_s=0.0)
+        return replace(again, ask=List(version), relists=self.relists + 1)
+
+
+def _differ(before: Mapping[str, RawPod], after: Mapping[str, RawPod]) -> bool:
+    return before.keys() != after.keys() or any(
+        pod is not before[uid] and _unversioned(pod) != _unversioned(before[uid]) for uid, pod in after.items()
+    )
+
+
+def _unversioned(pod: RawPod) -> RawPod:
+    return {**pod, "metadata": {**pod["metadata"], "resourceVersion": ""}}
