@@ -1,0 +1,115 @@
+"""What cgroups hold: their control files, read once and as values.
+
+`held` reads; all else is pure. A file that is not there is None: the kernel is too old for it, or the controller is
+not enabled in the cgroup above.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from pinfold.cgroups.paths import CgroupPath, File
+from pinfold.cpuset import CpuSet, NodeSet
+
+FILES = (
+    File.CPUS,
+    File.CPUS_EFFECTIVE,
+    File.EXCLUSIVE,
+    File.PARTITION,
+    File.MEMS,
+    File.MEMS_EFFECTIVE,
+    File.SUBTREE_CONTROL,
+    File.PROCS,
+    File.EVENTS,
+    File.CPU_MAX,
+    File.MEMORY_CURRENT,
+)
+
+MEMBER = "member"
+
+
+@dataclass(frozen=True, slots=True)
+class CpusetState:
+    """One cgroup's control files."""
+
+    cpus: CpuSet | None = None
+    cpus_effective: CpuSet | None = None
+    exclusive: CpuSet | None = None
+    partition: str | None = None
+    """``member``, ``root``, ``isolated``, or with ``invalid`` and mostly a reason behind: as the kernel wrote it."""
+    mems: NodeSet | None = None
+    mems_effective: NodeSet | None = None
+    gives_cpuset: bool = False
+    """``cgroup.subtree_control`` holds cpuset: the cgroups below have its files."""
+    has_tasks: bool = False
+    """Processes in the cgroup itself: then nothing may be enabled for those below. True too where it cannot be read."""
+    populated: bool = False
+    """Processes in it or below."""
+    cpu_max: str | None = None
+    memory_bytes: int | None = None
+    """``memory.current``: a bound for what a change of memory nodes may migrate."""
+
+    @property
+    def is_partition(self) -> bool:
+        """Whether it is a valid partition: its CPUs are nobody else's."""
+        return self.partition in {"root", "isolated"}
+
+    def text(self, file: File) -> str | None:
+        """What a file that Pinfold writes holds, as it is written."""
+        match file:
+            case File.CPUS:
+                return None if self.cpus is None else str(self.cpus)
+            case File.EXCLUSIVE:
+                return None if self.exclusive is None else str(self.exclusive)
+            case File.PARTITION:
+                return self.partition
+            case File.MEMS:
+                return None if self.mems is None else str(self.mems)
+            case File.SUBTREE_CONTROL:
+                return "+cpuset" if self.gives_cpuset else "-cpuset"
+            case File.CPU_MAX:
+                return self.cpu_max
+            case _:
+                raise ValueError(f"Pinfold never writes {file}")
+
+
+Held = Mapping[CgroupPath, CpusetState]
+"""Cgroups that are there → what they hold."""
+
+
+class Reading(Protocol):
+    """Whoever can read control files: `files.Cgroupfs`."""
+
+    def read_all(self, path: CgroupPath, files: tuple[str, ...], /) -> dict[str, str]: ...
+
+
+def held(reading: Reading, paths: Iterable[CgroupPath]) -> dict[CgroupPath, CpusetState]:
+    """Read the cgroups *paths*; those that are gone are left out."""
+    texts = ((path, reading.read_all(path, FILES)) for path in paths)
+    # Every cgroup but the root has cgroup.events, every one has cgroup.subtree_control.
+    return {path: state(files) for path, files in texts if File.SUBTREE_CONTROL in files}
+
+
+def state(files: Mapping[str, str]) -> CpusetState:
+    """Raises CpuListError where a list is none: the kernel writes no such thing."""
+
+    def cpus(file: File) -> CpuSet | None:
+        return CpuSet.parse(files[file]) if file in files else None
+
+    def mems(file: File) -> NodeSet | None:
+        return NodeSet.parse(files[file]) if file in files else None
+
+    memory = files.get(File.MEMORY_CURRENT)
+    return CpusetState(
+        cpus=cpus(File.CPUS),
+        cpus_effective=cpus(File.CPUS_EFFECTIVE),
+        exclusive=cpus(File.EXCLUSIVE),
+        partition=files.get(File.PARTITION),
+        mems=mems(File.MEMS),
+        mems_effective=mems(File.MEMS_EFFECTIVE),
+        gives_cpuset="cpuset" in files.get(File.SUBTREE_CONTROL, "").split(),
+        has_tasks=files.get(File.PROCS) != "",
+        populated="populated 1" in files.get(File.EVENTS, "").splitlines(),
+        cpu_max=files.get(File.CPU_MAX),
+        memory_bytes=None if memory is None else int(memory),
+    )
