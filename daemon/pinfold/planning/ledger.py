@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pinfold.cpuset import CpuSet, NodeSet
-from pinfold.pods.model import Amounts, PodUid
+from pinfold.pods.model import Amounts, ContainerKind, PodUid
 
 
 class Isolation(StrEnum):
@@ -40,6 +40,13 @@ class ContainerEntry:
     cpus: CpuSet = CpuSet()
     """Its slice (CONTAINER), or what it may use of the pod pool (POD); empty for HOST."""
     blocks: tuple[Block, ...] = ()
+    """Booked for it alone; where the pod has blocks, these are a part of them and are not counted again."""
+    kind: ContainerKind = ContainerKind.APP
+
+    @property
+    def mems(self) -> NodeSet:
+        """The NUMA nodes that its memory is bound to, beyond what binds its pod; empty: the pod's."""
+        return NodeSet.union(block.nodes for block in self.blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +75,15 @@ class PodEntry:
 
     @property
     def shared(self) -> CpuSet:
-        """The pod shared pool: the pool less every slice that lives as long as the pod's app containers."""
-        return CpuSet.union(one.cpus for one in self.containers if one.isolation is Isolation.POD) or self.cpus
+        """The pod shared pool: the pool less every slice that lives as long as the pod's app containers.
+
+        Empty where the slices take all, or where there is no pool.
+        """
+        return self.cpus - CpuSet.union(
+            one.cpus
+            for one in self.containers
+            if one.isolation is Isolation.CONTAINER and one.kind is not ContainerKind.INIT
+        )
 
     @property
     def owned(self) -> CpuSet:

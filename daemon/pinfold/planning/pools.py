@@ -1,0 +1,128 @@
+"""How a pod pool is divided: exclusive slices, and the pod shared pool that is left.
+
+Pure. Which CPUs of a set a slice gets is asked of *take*; what is decided here is out of which set.
+Source: the kubelet's ``staticPolicy.AllocatePod`` and ``validatePodScopeResources``.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from pinfold.cpuset import CpuSet
+from pinfold.planning.ledger import ContainerEntry, Isolation
+from pinfold.planning.reasons import Refused
+from pinfold.pods.model import Container, ContainerKind
+
+Take = Callable[[CpuSet, int, CpuSet], CpuSet | Refused]
+"""(free CPUs, how many, those to keep or to be near to) → which."""
+
+
+def emptied_by(containers: Iterable[Container], slices: Mapping[str, int], size: int) -> str | None:
+    """The container whose slice leaves nothing of a pool of *size* to one that has to share it; None: nobody starves.
+
+    Sizes are CPUs or bytes. Where all sidecars and app containers have slices, nothing needs to be left.
+    """
+    sidecars = taken = 0
+    last: str | None = None
+    sharing = False
+    for one in containers:
+        share = slices.get(one.name, 0)
+        match one.kind:
+            case ContainerKind.INIT if share:
+                if share > size - sidecars:
+                    return one.name
+            case ContainerKind.INIT:
+                if sidecars >= size:
+                    return last
+            case ContainerKind.EPHEMERAL:
+                pass
+            case _:
+                taken += share
+                sidecars += share if one.kind is ContainerKind.SIDECAR else 0
+                sharing = sharing or not share
+                last = one.name if share else last
+    return last if sharing and taken >= size else None
+
+
+def left_to_share(containers: Sequence[Container], slices: Mapping[str, int], size: int) -> dict[str, int]:
+    """*slices* without those that would empty the shared pool: the last one shares, until nobody starves."""
+    kept = dict(slices)
+    while (container := emptied_by(containers, kept, size)) is not None:
+        del kept[container]
+    return kept
+
+
+def divide(
+    pool: CpuSet,
+    containers: Iterable[Container],
+    slices: Mapping[str, int],
+    held: Mapping[str, CpuSet],
+    take: Take,
+) -> tuple[ContainerEntry, ...] | Refused:
+    """Give each container its slice of *pool*, or what it shares, in spec order; ephemeral ones get no entry.
+
+    What a container held before stays with it as far as it lies in the pool and its slice is not smaller now.
+    """
+    lasting = [one for one in containers if one.kind is not ContainerKind.EPHEMERAL]
+    kept = _kept(pool, lasting, slices, held, take)
+    if isinstance(kept, Refused):
+        return kept
+    claimed = CpuSet.union(kept[one.name] for one in lasting if one.name in kept and one.kind is not ContainerKind.INIT)
+    cut: dict[str, CpuSet] = {}
+    before: dict[str, CpuSet] = {}
+    free = pool
+    for one in lasting:
+        before[one.name] = free
+        if not (size := slices.get(one.name)):
+            continue
+        candidates = free if one.kind is ContainerKind.INIT else free - (claimed - kept.get(one.name, CpuSet()))
+        match take(candidates, size, kept.get(one.name, CpuSet())):
+            case CpuSet() as cpus:
+                cut[one.name] = cpus
+                free = free if one.kind is ContainerKind.INIT else free - cpus
+            case Refused() as refused:
+                return refused
+    return tuple(
+        ContainerEntry(one.name, Isolation.CONTAINER, cut[one.name], kind=one.kind)
+        if one.name in cut
+        else ContainerEntry(
+            one.name, Isolation.POD, before[one.name] if one.kind is ContainerKind.INIT else free, kind=one.kind
+        )
+        for one in lasting
+    )
+
+
+def _kept(
+    pool: CpuSet, containers: Iterable[Container], slices: Mapping[str, int], held: Mapping[str, CpuSet], take: Take
+) -> dict[str, CpuSet] | Refused:
+    """What each container with a slice keeps of the one it held."""
+    kept: dict[str, CpuSet] = {}
+    for one in containers:
+        own = held.get(one.name, CpuSet()) & pool
+        if own and one.name in slices:
+            match take(own, min(len(own), slices[one.name]), own):
+                case CpuSet() as cpus:
+                    kept[one.name] = cpus
+                case Refused() as refused:
+                    return refused
+    return kept
+
+
+def yielding(containers: Iterable[ContainerEntry], running: frozenset[str]) -> Mapping[str, CpuSet]:
+    """What the sharing sidecars may use while standard init containers run that have a slice; empty: as ever.
+
+    Such an init container's slice is cut from the whole pool, so that a sidecar started before it shares CPUs with it,
+    unless it leaves them for so long. It does where something is left to it.
+    """
+    these = tuple(containers)
+    alone = CpuSet.union(
+        one.cpus
+        for one in these
+        if one.kind is ContainerKind.INIT and one.isolation is Isolation.CONTAINER and one.name in running
+    )
+    return {
+        one.name: left
+        for one in these
+        if one.kind is ContainerKind.SIDECAR
+        and one.isolation is Isolation.POD
+        and (left := one.cpus - alone) != one.cpus
+        if left
+    }
