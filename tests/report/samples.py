@@ -171,13 +171,13 @@ def picture() -> Snapshot:
     )
     drifted = PodInKernel(
         KernelView("kubepods.slice/kubepods-pod2.slice", CpuSet.parse("16-19"), NodeSet.parse("1"), "root"),
-        drift=(Drift("kubepods.slice/kubepods-pod2.slice/cri-2.scope", "cpuset.cpus", "16-18", "0-31"),),
+        drift=(Drift("kubepods.slice/kubepods-pod2.slice/cri-2.scope", "cpuset.cpus", "16-18", "0-31", "rewritten"),),
     )
     counters = (
         Counters()
         .reconciled(0.004, writes=9)
         .reconciled(0.5, writes=0, writes_refused=1)
-        .mended({"cpuset.cpus": 2})
+        .mended({"rewritten": 2})
         .failed("WriteRefusedError", 1795507000.0, "kubepods.slice/…: EBUSY")
         .decided({}, Ledger(), plan)
     )

@@ -69,7 +69,7 @@ def labelled(name: str, **labels: str) -> tuple[str, tuple[tuple[str, str], ...]
         ),
         pytest.param(labelled("writes_total"), 9, id="writes"),
         pytest.param(labelled("writes_refused_total"), 1, id="refused-writes"),
-        pytest.param(labelled("drift_repaired_total", file="cpuset.cpus"), 2, id="repairs-by-file"),
+        pytest.param(labelled("drift_repaired_total", cause="rewritten"), 2, id="repairs-by-cause"),
         pytest.param(labelled("errors_total", kind="WriteRefusedError"), 1, id="errors-by-kind"),
         pytest.param(labelled("reconcile_duration_seconds_count"), 2, id="reconciles"),
         pytest.param(labelled("reconcile_duration_seconds_bucket", le="0.005"), 1, id="the-quick-one"),

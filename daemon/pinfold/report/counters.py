@@ -59,7 +59,7 @@ class Counters:
     writes_refused: int = 0
     """Writes that the kernel refused."""
     repaired: Mapping[str, int] = field(default_factory=dict)
-    """File that had drifted (``cpuset.cpus``) → repairs."""
+    """Cause of the drift (``rewritten``) → repairs."""
     faults: Mapping[str, Fault] = field(default_factory=dict)
     """By kind: the class of the error."""
     pods_requested: int = 0

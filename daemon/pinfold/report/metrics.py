@@ -239,9 +239,9 @@ def _counted(counters: Counters) -> Iterator[Metric]:
         ("writes_refused", "Writes that the kernel refused.", (), {(): counters.writes_refused}),
         (
             "drift_repaired",
-            "Repairs of a file that another writer had changed, by file.",
-            ("file",),
-            {(file,): count for file, count in counters.repaired.items()},
+            "Repairs of files that did not hold what the ledger promises, by cause.",
+            ("cause",),
+            {(cause,): count for cause, count in counters.repaired.items()},
         ),
         (
             "errors",

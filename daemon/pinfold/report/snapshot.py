@@ -58,9 +58,10 @@ class Drift:
 
     cgroup: str
     file: str
-    """``cpuset.cpus``: also the cause under which its repair is counted."""
     want: str
     have: str
+    cause: str
+    """A word, ``rewritten``: also what its repair is counted under."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,8 @@ def _pod(pod: PodStatus) -> Json:
         "kernel": _view(pod.kernel.pod),
         "otherCgroups": [_view(view) for view in pod.kernel.others],
         "drift": [
-            {"cgroup": one.cgroup, "file": one.file, "want": one.want, "have": one.have} for one in pod.kernel.drift
+            {"cgroup": one.cgroup, "file": one.file, "want": one.want, "have": one.have, "cause": one.cause}
+            for one in pod.kernel.drift
         ],
     }
 
