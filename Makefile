@@ -1,0 +1,44 @@
+# Two commands do everything: `make demo` shows the main job on a machine of its own, `make test` passes the tests.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+KERNELS ?= 6.1 6.12
+
+.PHONY: demo test test-vm lint format differential bench clean
+
+demo: $(VENV)/ready
+	$(BIN)/python -m tests.vm --setup
+	$(BIN)/python -m tests.demo
+
+test: $(VENV)/ready
+	-$(BIN)/python -m tests.vm --setup
+	$(BIN)/pytest -m "not vm or smoke"
+
+test-vm: $(VENV)/ready
+	$(BIN)/python -m tests.vm --setup
+	PINFOLD_TEST_KERNELS="$(KERNELS)" $(BIN)/pytest -m "vm and not smoke"
+
+lint: $(VENV)/ready
+	$(BIN)/pytest tests/test_house.py
+
+format: $(VENV)/ready
+	$(BIN)/ruff check --fix daemon tests
+	$(BIN)/ruff format daemon tests
+
+differential: $(VENV)/ready
+	$(BIN)/python -m tests.vm --setup
+	$(BIN)/python -m tests.differential $(if $(SEED),--seed $(SEED)) $(if $(STEPS),--steps $(STEPS)) $(if $(KERNEL),--kernel $(KERNEL))
+
+bench: $(VENV)/ready
+	$(BIN)/python -m tests.bench.bench_planning
+
+# A new pip, since Debian 12's knows no dependency groups.
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV) || { apt-get install -y --no-install-recommends python3-venv && $(PYTHON) -m venv $(VENV); }
+	$(BIN)/pip install -q --upgrade pip
+	$(BIN)/pip install -q -e '.[dbus]' --group dev
+	touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
