@@ -52,6 +52,8 @@ class Course:
     """Of the list under way."""
     failures: int = 0
     """In a row, with no word from a watch between."""
+    expired: int = 0
+    """Likewise, 410 alone: that is an answer, not an outage."""
     answering: bool = False
     """The watch was answered with 200."""
     heard: bool = False
@@ -89,6 +91,7 @@ class Course:
             pods=replace(self.pods, objects=objects, resource_version=event.version),
             changes=self.changes + (objects is not self.pods.objects and _differ(self.pods.objects, objects)),
             failures=0,
+            expired=0,
             heard=True,
         )
 
@@ -103,8 +106,8 @@ class Course:
                 after = self._failed("the watch was closed as soon as it stood", draw)
             case Silent():
                 after = self._failed("no answer within the read time-out", draw)
-            case Expired(error):
-                after = self._expired(error, draw)
+            case Expired():
+                after = self._expired(draw)
             case Busy(error, retry_after_s):
                 after = self._failed(error, draw)
                 after = replace(after, pause_s=after.pause_s + min(retry_after_s, LONGEST_RETRY_AFTER_S))
@@ -119,7 +122,7 @@ class Course:
         return replace(
             self,
             ask=List(self.ask.version) if isinstance(self.ask, List) else self.ask,
-            pause_s=min(FIRST_PAUSE_S * 2 ** min(self.failures, 10), LONGEST_PAUSE_S) * (1 + draw) / 2,
+            pause_s=_pause_s(self.failures, draw),
             # A watch that breaks off once is resumed and nobody is told; a request without a good answer is an outage.
             away=self.away or not self.answering or self.failures > 0,
             error=error,
@@ -127,11 +130,19 @@ class Course:
             errors=self.errors + 1,
         )
 
-    def _expired(self, error: str, draw: float) -> "Course":
+    def _expired(self, draw: float) -> "Course":
         """List anew, not older than what is known, so that no pod goes back in time; if even that fails, from etcd."""
-        version = self.pods.resource_version if isinstance(self.ask, Watch) else ""
-        again = self._failed(error, draw) if self.failures else replace(self, failures=1, pause_s=0.0)
-        return replace(again, ask=List(version), relists=self.relists + 1)
+        return replace(
+            self,
+            ask=List(self.pods.resource_version if isinstance(self.ask, Watch) else ""),
+            pause_s=_pause_s(self.expired, draw) if self.expired else 0.0,
+            expired=self.expired + 1,
+            relists=self.relists + 1,
+        )
+
+
+def _pause_s(failures: int, draw: float) -> float:
+    return min(FIRST_PAUSE_S * 2.0 ** min(failures, 10), LONGEST_PAUSE_S) * (1 + draw) / 2
 
 
 def _differ(before: Mapping[str, RawPod], after: Mapping[str, RawPod]) -> bool:
