@@ -57,11 +57,12 @@ class _Amounts:
 
     @classmethod
     def read(cls, resources: Field) -> "_Amounts":
-        limits = dict(_quantities(resources["limits"]))
-        return cls({**limits, **dict(_quantities(resources["requests"]))}, limits)
+        limits = dict(read_quantities(resources["limits"]))
+        return cls({**limits, **dict(read_quantities(resources["requests"]))}, limits)
 
 
-def _quantities(field: Field) -> Iterator[tuple[str, int]]:
+def read_quantities(field: Field) -> Iterator[tuple[str, int]]:
+    """The amounts of a ``requests`` or ``limits`` object, zeros included. Raises FieldError."""
     for name, one in field.children():
         if name.startswith(HUGEPAGES) and _HUGEPAGES.fullmatch(name) is None:
             raise FieldError(field.path, f"{name[:40]!a} is no huge page size", "InvalidQuantity")
@@ -137,8 +138,8 @@ def _pod_level(resources: Field, written: Sequence[_Written]) -> _Amounts | None
     A request left out is the containers' sum if any of them requests it, else the pod's limit; a limit left out is the
     containers' sum if all of them have one (1.36 and later).
     """
-    asked = dict(_quantities(resources["requests"]))
-    limits = dict(_quantities(resources["limits"]))
+    asked = dict(read_quantities(resources["requests"]))
+    limits = dict(read_quantities(resources["limits"]))
     if not asked and not limits:
         return None
     lasting = [one for one in written if one.kind is not ContainerKind.EPHEMERAL]
@@ -185,7 +186,7 @@ def _settled(amounts: _Amounts, status: Field) -> tuple[_Amounts, bool]:
 
     Source: KEP-1287 and KEP-5419, ``allocatedResources`` (requests only) and ``resources`` (what is in force).
     """
-    allocated = dict(_quantities(status["allocatedResources"]))
+    allocated = dict(read_quantities(status["allocatedResources"]))
     if all(amounts.requests.get(name, 0) == allocated[name] for name in (CPU, MEMORY) if name in allocated):
         return amounts, False
     return (_Amounts.read(status["resources"]) if status["resources"] else amounts), True

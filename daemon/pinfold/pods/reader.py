@@ -72,6 +72,11 @@ def read_pod(raw: object, where: str) -> Pod | InvalidPod:
         return InvalidPod(error.reason, str(error), where, uid)
 
 
+def is_uid(text: str) -> bool:
+    """Whether a pod may have this UID: a UUID in lower case, or the config hash of a static pod."""
+    return _UID.fullmatch(text) is not None
+
+
 def _shown(text: str) -> str:
     return ascii(text[:40])
 
