@@ -2,6 +2,6 @@
 
 Host side: `machine` boots a kernel and runs one command there (``python -m tests.vm --help``), `images` makes and
 keeps what it boots, `host` finds the tools. Guest side: `node` plays the kubelet and the container runtime with real
-processes in real cgroups, `tasks` and `inventory` ask the kernel what came of it. No KVM is needed; the standard
-library is enough on both sides.
+processes in real cgroups and asks the kernel what came of it, `workloads` are its pods. No KVM is needed; the standard
+library and, for systemd's bus, jeepney are enough.
 """

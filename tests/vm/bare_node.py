@@ -9,60 +9,52 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any, Literal
 
 import yaml
 
-from tests.vm.node import Node, everyone
-from tests.vm.node.tasks import CGROUPS, settings
+from tests.vm.node import Node, everyone, settings, unit_files
+from tests.vm.node.tasks import CGROUPS
 
 WORKLOADS = Path(__file__).with_name("workloads")
 PIN = "2-3"
 
 
-def play(driver: str, root: str) -> dict[str, object]:
+def play(driver: Literal["systemd", "cgroupfs"], root: str) -> dict[str, Any]:
     """Start everything, exec into, restart and delete some; tell what was seen on the way."""
-    took: dict[str, float] = {}
-
-    def timed(what: str, since: float) -> float:
-        took[what] = round(time.monotonic() - since, 2)
-        return time.monotonic()
-
-    at = time.monotonic()
-    node = Node("systemd" if driver == "systemd" else "cgroupfs", root)
-    at = timed("kubelet", at)
+    node = Node(driver, root)
     pods = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(WORKLOADS.glob("*.yaml"))}
-    uids = {name: pod["metadata"]["uid"] for name, pod in pods.items()}
-    file = node.prepare(pods["postgres"]) / "cpuset.cpus"
-    file.write_text(PIN)
-    at = timed("prepare", at)
-    for name, pod in pods.items():
+    engine, postgres = pods["match-engine"]["metadata"]["uid"], pods.pop("postgres")
+    told: dict[str, Any] = {"pinned_by_file": _pin_and_start(node, postgres)}
+    started_s = time.monotonic()
+    for pod in pods.values():
         node.start_pod(pod)
-        at = timed(name, at)
-    pinned = file.read_text().strip()
-    neighbours = {"service": node.start_service("backup"), "task": node.start_task()}
-    execed = node.exec(uids["match-engine"], "engine")
-    at = timed("neighbours", at)
-    started = node.processes()
-    machine = everyone()
-    held = settings()
-    at = timed("look", at)
-    node.restart_container(uids["match-engine"], "exporter")
-    at = timed("restart", at)
-    restarted = node.processes()
-    for uid in uids.values():
-        node.delete_pod(uid)
-    at = timed("delete", at)
-    return {
-        "started": [process._asdict() for process in started],
-        "restarted": [process._asdict() for process in restarted],
-        "everyone": machine,
-        "settings": held,
-        "neighbours": neighbours,
-        "exec": execed,
-        "pinned_by_file": pinned,
-        "left": sorted(str(path.relative_to(CGROUPS)) for path in CGROUPS.rglob("*pod*") if path.is_dir()),
-        "took_s": took,
-    }
+    told["pods_took_s"] = round(time.monotonic() - started_s, 1)
+    told["service"], told["task"] = node.start_service("backup"), node.start_task()
+    told["exec"] = node.exec(engine, "engine")
+    told |= {"started": _processes(node), "everyone": everyone(), "settings": settings(), "units": unit_files()}
+    node.restart_container(engine, "exporter")
+    told["restarted"] = _processes(node)
+    for pod in (postgres, *pods.values()):
+        node.delete_pod(pod["metadata"]["uid"])
+    told["left"] = sorted(str(path.relative_to(CGROUPS)) for path in CGROUPS.rglob("*kubepods*") if path.is_dir())
+    return told
+
+
+def _pin_and_start(node: Node, pod: dict[str, Any]) -> tuple[str, str]:
+    """Pin a pod by file before its first process; what the file holds right before that and after it."""
+    file = node.prepare(pod) / "cpuset.cpus"
+    file.write_text(PIN)
+    before = file.read_text().strip()
+    node.start_pod(pod)
+    return before, file.read_text().strip()
+
+
+def _processes(node: Node) -> list[dict[str, Any]]:
+    return [
+        process._asdict() | {"born": process.born._asdict(), "tasks": [task._asdict() for task in process.tasks]}
+        for process in node.processes()
+    ]
 
 
 def main() -> None:

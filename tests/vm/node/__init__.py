@@ -5,6 +5,6 @@ whose counterpart it is, and little else: the emulated machine pays for every im
 """
 
 from tests.vm.node.kubelet import Node, Process
-from tests.vm.node.tasks import Task, everyone
+from tests.vm.node.tasks import Task, everyone, settings, unit_files
 
-__all__ = ["Node", "Process", "Task", "everyone"]
+__all__ = ["Node", "Process", "Task", "everyone", "settings", "unit_files"]

@@ -59,6 +59,13 @@ def settings() -> dict[str, str]:
     return found
 
 
+def unit_files() -> dict[str, str]:
+    """The units and drop-ins that exist until the next boot only: where systemd keeps properties set over its bus."""
+    folders = (Path("/run/systemd/transient"), Path("/run/systemd/system.control"))
+    files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path): path.read_text() for path in files}
+
+
 def _is_kernel_thread(pid: int) -> bool:
     try:
         after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

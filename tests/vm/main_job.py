@@ -1,0 +1,292 @@
+"""The main job on a real kernel: pods start beside a running daemon, and every promise is checked by the kernel's word.
+
+    python -m tests.vm --init systemd -- python3 -m tests.vm.main_job --driver systemd
+
+Runs as root in the guest. It prints a line for each check and ends with `N passed, N failed`. The daemon is a process
+of its own, `pinfold run`; its reconcile period is an hour, so that what is repaired was seen by inotify.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.vm.node import Node, Process, Task, everyone
+from tests.vm.node.tasks import CGROUPS, parse, settings
+
+WORKLOADS = Path(__file__).with_name("workloads")
+MANIFESTS, STATE, LOG = Path("/run/manifests"), Path("/run/pinfold"), Path("/run/pinfold.log")
+PATIENCE_S = 90.0
+ONLINE = frozenset(parse(Path("/sys/devices/system/cpu/online").read_text()))
+SLICES = {"engine": 3, "postgres": 2, "server": 2, "feed": 1}
+"""Container → CPUs of its exclusive slice, as the manifests ask."""
+POOLS = {"trading/match-engine": 4, "db/postgres": 3, "ml/inference": 3, "legacy/feed": 2}
+
+
+class Checks:
+    def __init__(self) -> None:
+        self.passed = self.failed = 0
+
+    def __call__(self, holds: bool, what: str, found: object = "") -> None:
+        self.passed, self.failed = self.passed + holds, self.failed + (not holds)
+        print(f"{'ok' if holds else 'FAILED'}: {what}" + ("" if holds else f": {found}"), flush=True)
+
+    def each(self, wrong: Iterable[object], what: str) -> None:
+        found = list(wrong)
+        self(not found, what, found[:5])
+
+
+def until(what: str, holds: Callable[[], object], patience_s: float = PATIENCE_S) -> bool:
+    deadline = time.monotonic() + patience_s
+    while not holds():
+        if time.monotonic() > deadline:
+            print(f"gave up waiting: {what}", flush=True)
+            return False
+        time.sleep(0.2)
+    return True
+
+
+class Daemon:
+    """`pinfold run` as a process, and what it says of itself over its endpoint."""
+
+    ARGUMENTS = ("--manifests", str(MANIFESTS), "--set", f"stateDir={STATE}", "--set", "cpuManagerReconcilePeriod=1h")
+
+    def __init__(self) -> None:
+        log = LOG.open("ab")
+        self.began = LOG.stat().st_size
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pinfold", "run", *self.ARGUMENTS], stderr=log, stdout=log
+        )
+        if not until("the daemon is ready", lambda: self.get("/readyz")):
+            sys.exit(f"the daemon did not become ready:\n{LOG.read_text()[-3000:]}")
+
+    def get(self, path: str) -> str:
+        """The body of a 200, else nothing."""
+        connection = http.client.HTTPConnection("127.0.0.1", 9732, timeout=20)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            body = answer.read().decode()
+            return body if answer.status == 200 else ""
+        except OSError:
+            return ""
+        finally:
+            connection.close()
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric's samples."""
+        return sum(
+            float(line.rpartition(" ")[2])
+            for line in self.get("/metrics").splitlines()
+            if re.match(rf"{name}[{{ ]", line)
+        )
+
+    def pods(self) -> dict[str, Any]:
+        return {f"{pod['namespace']}/{pod['name']}": pod for pod in json.loads(self.get("/status"))["pods"]}
+
+    def events(self) -> list[dict[str, Any]]:
+        """This process's log lines so far."""
+        lines = LOG.read_bytes()[self.began :].decode().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def settled(self) -> bool:
+        """Every pool is made and every running container is where it should be."""
+        pods = self.pods()
+        return all(
+            name in pods and pods[name]["outcome"] == "pinned" and pods[name]["kernel"] and not pods[name]["drift"]
+            for name in POOLS
+        )
+
+    def stop(self, signum: int) -> int:
+        self.process.send_signal(signum)
+        return self.process.wait(PATIENCE_S)
+
+
+def pinfold(*arguments: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "pinfold", *arguments]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, env={**os.environ, "NO_COLOR": "1"})
+
+
+def confined(check: Checks, when: str, processes: list[Process], daemon: Daemon) -> None:
+    """The promise itself: slices and pools belong to their containers and pods alone."""
+    pods = daemon.pods()
+    pools = {name: parse(pods[name]["pool"]) for name in POOLS}
+    slices = {
+        one["name"]: parse(one["cpus"]) for name in POOLS for one in pods[name]["containers"] if one["name"] in SLICES
+    }
+    check({name: len(cpus) for name, cpus in pools.items()} == POOLS, f"{when}: each pool has its size", pools)
+    check({name: len(cpus) for name, cpus in slices.items()} == SLICES, f"{when}: each slice has its size", slices)
+    sets = list(pools.values())
+    check(len(frozenset().union(*sets)) == sum(map(len, sets)), f"{when}: no CPU is in two pools", pools)
+    nodes = [parse(path.read_text()) for path in Path("/sys/devices/system/node").glob("node[0-9]*/cpulist")]
+    check.each(
+        (name for name, pool in pools.items() if not any(pool <= node for node in nodes)), f"{when}: one node each"
+    )
+    running = until(f"{when}: all are in place", lambda: not list(_strays(everyone(), processes, pools, slices)), 30)
+    check.each(
+        [] if running else _strays(everyone(), processes, pools, slices), f"{when}: nobody is where another is alone"
+    )
+
+
+def _strays(
+    tasks: list[Task], processes: list[Process], pools: dict[str, Any], slices: dict[str, Any]
+) -> Iterable[str]:
+    """Every user task of the machine against what it may use."""
+    container = {process.cgroup: (process.pod, process.container) for process in processes}
+    everything = frozenset().union(*pools.values())
+    lasting = frozenset().union(*slices.values())
+    for task in tasks:
+        pod, name = container.get(task.cgroup, ("", ""))
+        cpus = parse(task.cpus)
+        if name in slices and pod in pools:
+            if cpus != slices[name]:
+                yield f"{task} is not on its slice {sorted(slices[name])}"
+        elif pod in pools:
+            if not cpus <= pools[pod] - lasting:
+                yield f"{task} of {pod}/{name} is outside the pod shared pool"
+        elif cpus & everything:
+            yield f"{task} of {pod or 'the host'} is on a pool"
+
+
+def drift(check: Checks, node: Node, daemon: Daemon) -> None:
+    """Somebody rewrites a pinned container's set by hand."""
+    engine = next(process for process in node.processes() if process.container == "engine")
+    file = CGROUPS / engine.cgroup.lstrip("/") / "cpuset.cpus"
+    held, before = file.read_text(), daemon.metric("pinfold_drift_repairs_total")
+    file.write_text("0-7")
+    check(
+        until("drift is repaired", lambda: file.read_text() == held),
+        "drift: a rewritten cpuset is repaired",
+        file.read_text(),
+    )
+    counted = until("it is counted", lambda: daemon.metric("pinfold_drift_repairs_total") > before, 20)
+    check(counted, "drift: the repair is counted", daemon.get("/metrics"))
+    told = [event for event in daemon.events() if event["event"] == "cpuset.drifted"]
+    check(
+        any(event["have"] == "0-7" and event["want"] == held.strip() for event in told),
+        "drift: an event tells it",
+        told,
+    )
+
+
+def killed(check: Checks, node: Node, daemon: Daemon) -> Daemon:
+    """The daemon dies at once and comes back."""
+    before = {name: (pod["pool"], pod["containers"]) for name, pod in daemon.pods().items()}
+    held = settings()
+    daemon.stop(signal.SIGKILL)
+    daemon = Daemon()
+    until("settled after the restart", daemon.settled)
+    after = {name: (pod["pool"], pod["containers"]) for name, pod in daemon.pods().items()}
+    check(before == after, "kill -9: the same ledger", (before, after))
+    check(settings() == held, "kill -9: the same files")
+    writes = [event for event in daemon.events() if event["event"] == "cgroup.written"]
+    check(not writes and daemon.metric("pinfold_cgroup_writes_total") == 0, "kill -9: not one write", writes)
+    confined(check, "after kill -9", node.processes(), daemon)
+    return daemon
+
+
+def released(check: Checks, before: dict[str, str], when: str) -> None:
+    """Nothing of Pinfold is left: every file as it was, all CPUs where a populated cgroup takes no empty set."""
+    everything = {
+        file: os.linesep.join(Path(f"/sys/{at}").read_text().split())
+        for file, at in (
+            ("cpuset.cpus", "devices/system/cpu/online"),
+            ("cpuset.mems", "devices/system/node/has_memory"),
+        )
+    }
+    wrong = []
+    for path, text in settings().items():
+        name = path.rpartition("/")[2]
+        if name == "cgroup.subtree_control":
+            continue  # systemd's own, and the runtime's
+        was = before.get(path, "")
+        if text not in {was, everything.get(name, was)} and not (name == "cpuset.cpus.partition" and text == "member"):
+            wrong.append(f"{path}: {was!r} became {text!r}")
+    check.each(wrong, f"{when}: every file holds what it held before")
+
+
+def stop_and_release(check: Checks, daemon: Daemon, before: dict[str, str], when: str) -> None:
+    held = settings()
+    check(daemon.stop(signal.SIGTERM) == 0, f"{when}: SIGTERM ends the daemon with 0")
+    check(settings() == held, f"{when}: SIGTERM leaves the pins")
+    done = pinfold("release", *_options())
+    check(done.returncode == 0, f"{when}: release ends with 0", done.stdout + done.stderr)
+    released(check, before, when)
+    if when == "second release":
+        masks = {task.cpus for task in everyone()}
+        check(masks == {_text(ONLINE)}, f"{when}: every task may use every CPU again", masks)
+
+
+def _options() -> list[str]:
+    return ["--set", f"stateDir={STATE}"]
+
+
+def _text(cpus: Iterable[int]) -> str:
+    return f"{min(cpus)}-{max(cpus)}"
+
+
+def play(driver: str, root: str) -> Checks:
+    check = Checks()
+    shutil.rmtree(MANIFESTS, ignore_errors=True)
+    MANIFESTS.mkdir(parents=True)
+    node = Node("systemd" if driver == "systemd" else "cgroupfs", root)
+    pods = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(WORKLOADS.glob("*.yaml"))}
+    node.start_service("backup")
+    node.start_task()
+    before = settings()
+    daemon = Daemon()
+    for path in WORKLOADS.glob("*.yaml"):
+        shutil.copy(path, MANIFESTS)
+    until("the manifests are read", lambda: len(daemon.pods()) == len(pods))
+    for pod in pods.values():
+        node.start_pod(pod)
+    check(until("all pods are pinned", daemon.settled), "all four pools are made", daemon.pods())
+    confined(check, "started", node.processes(), daemon)
+    print(pinfold("status").stdout, flush=True)
+    explained = pinfold("explain", "trading/match-engine")
+    check(explained.returncode == 0 and "engine" in explained.stdout, "explain tells of the pod", explained)
+    verified = pinfold("verify", *_options())
+    check(verified.returncode == 0, "verify finds no drift", verified.stdout + verified.stderr)
+    drift(check, node, daemon)
+    node.exec(pods["match-engine"]["metadata"]["uid"], "engine")
+    node.restart_container(pods["match-engine"]["metadata"]["uid"], "exporter")
+    confined(check, "after exec and restart", node.processes(), daemon)
+    daemon = killed(check, node, daemon)
+    node.delete_pod(pods["postgres"]["metadata"]["uid"])
+    (MANIFESTS / "postgres.yaml").unlink()
+    check(until("the pool is freed", lambda: "db/postgres" not in daemon.pods()), "a pod that is gone frees its pool")
+    node.start_pod(pods["postgres"])
+    shutil.copy(WORKLOADS / "postgres.yaml", MANIFESTS)
+    check(until("the late pod is pinned", daemon.settled), "a pod known only after it runs is pinned", daemon.pods())
+    confined(check, "after a late pod", node.processes(), daemon)
+    stop_and_release(check, daemon, before, "first release")
+    running = settings()
+    daemon = Daemon()
+    check(until("pods found running are pinned", daemon.settled), "pods found running are pinned", daemon.pods())
+    stop_and_release(check, daemon, running, "second release")
+    return check
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--driver", choices=("systemd", "cgroupfs"), default="cgroupfs")
+    parser.add_argument("--root", default="/", help="the kubelet's --cgroup-root")
+    args = parser.parse_args()
+    check = play(args.driver, args.root)
+    print(f"{check.passed} passed, {check.failed} failed", flush=True)
+    return check.failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
