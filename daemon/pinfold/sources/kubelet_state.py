@@ -1,0 +1,102 @@
+"""Which policies this node's kubelet runs, from the state files of its CPU and memory managers.
+
+Two owners never fight over one cpuset: the answer says whether there is another one, and whence that is known.
+Source: ``pkg/kubelet/cm/{cpu,memory}manager/state/checkpoint.go``, 1.26 to 1.37.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+CPU_FILE: Final = "cpu_manager_state"
+MEMORY_FILE: Final = "memory_manager_state"
+MAX_STATE_BYTES: Final = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFound:
+    policy: str
+    """``none`` or ``static``; ``None``, ``Static`` or ``BestEffort`` of the memory manager."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoKubelet:
+    """Its root directory is not there: nobody else owns cpusets here, or the directory is not mounted."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoState:
+    """The directory is there and the file is not: the kubelet has not started yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    error: str
+
+
+Found = PolicyFound | NoKubelet | NoState | Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Peace:
+    """Whether Pinfold may write, and why (not)."""
+
+    cpusets: bool
+    """``cpuset.cpus`` and partitions."""
+    mems: bool
+    """``cpuset.mems``; never where ``cpusets`` is not."""
+    reason: str
+
+
+def cpu_manager(root: Path) -> Found:
+    """The CPU manager's policy of the kubelet with the root directory *root*."""
+    return _policy(root, CPU_FILE)
+
+
+def memory_manager(root: Path) -> Found:
+    return _policy(root, MEMORY_FILE)
+
+
+def peace(cpu: Found, memory: Found) -> Peace:
+    """What the kubelet leaves to Pinfold; where its word cannot be read, nothing."""
+    match cpu:
+        case PolicyFound("none"):
+            reason = f'the kubelet\'s CPU manager policy is "none" ({CPU_FILE})'
+        case PolicyFound(policy):
+            return Peace(False, False, f'the kubelet\'s CPU manager policy is "{policy}" ({CPU_FILE})')
+        case Unreadable(error):
+            return Peace(False, False, f"the kubelet's CPU manager policy cannot be read: {error}")
+        case NoKubelet():
+            return Peace(True, True, "there is no kubelet's root directory")
+        case NoState():
+            reason = f"the kubelet has written no {CPU_FILE}"
+    match memory:
+        case PolicyFound("None") | NoState() | NoKubelet():
+            return Peace(True, True, reason)
+        case PolicyFound(policy):
+            return Peace(True, False, f'{reason}; cpuset.mems is the kubelet\'s: memory manager policy "{policy}"')
+        case Unreadable(error):
+            return Peace(True, False, f"{reason}; its memory manager's policy cannot be read: {error}")
+
+
+def _policy(root: Path, name: str) -> Found:
+    if not root.is_dir():
+        return NoKubelet()
+    try:
+        with (root / name).open("rb") as file:
+            content = file.read(MAX_STATE_BYTES)
+    except FileNotFoundError:
+        return NoState()
+    except OSError as error:
+        return Unreadable(f"{root / name}: {error.strerror}")
+    try:
+        state = json.loads(content)
+        if "policyName" not in state:
+            state = json.loads(state["data"])  # 1.37 may keep the whole as text beside its checksum
+        policy = state["policyName"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return Unreadable(f"{root / name}: no state of a manager")
+    if not isinstance(policy, str) or not policy.isidentifier() or len(policy) > 63:
+        return Unreadable(f"{root / name}: {ascii(policy)[:80]} is no policy")
+    return PolicyFound(policy)

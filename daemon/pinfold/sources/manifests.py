@@ -1,0 +1,126 @@
+"""A directory of pod manifests, read as the kubelet reads its static ones: all that is not hidden, nothing below it.
+
+Only what changed is read again. A bad file is a fault of its own and the others stay; while the directory itself cannot
+be read, the last picture stays whole.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from inotify_simple import flags
+
+from pinfold.pods.model import InvalidPod
+from pinfold.sources.documents import Documents, read
+from pinfold.sources.inotify import opened
+from pinfold.sources.picture import Pods, trimmed
+
+MAX_FILE_BYTES: Final = 1 << 20
+_MASK: Final = (
+    flags.CLOSE_WRITE
+    | flags.ATTRIB
+    | flags.MOVED_FROM
+    | flags.MOVED_TO
+    | flags.CREATE
+    | flags.DELETE
+    | flags.DELETE_SELF
+    | flags.MOVE_SELF
+    | flags.ONLYDIR
+)
+_LOST: Final = flags.DELETE_SELF | flags.MOVE_SELF | flags.IGNORED
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    stamp: tuple[int, ...]
+    """Device, inode, size, times: another stamp is another content."""
+    documents: Documents
+
+
+class Manifests:
+    def __init__(self, directory: Path) -> None:
+        """Reads the directory. Raises InotifyLimitError."""
+        self.picture = Pods()
+        self._directory = directory
+        self._inotify = opened()
+        self._watch: int | None = None
+        self._files: Mapping[str, _File] = {}
+        self.refresh()
+
+    def fileno(self) -> int:
+        return int(self._inotify.fileno())
+
+    def drain(self) -> bool:
+        """Take what inotify has to say; whether the picture is another one now."""
+        touched: set[str] = set()
+        for event in self._inotify.read(timeout=0):
+            touched.add(event.name)
+            if event.wd == self._watch and event.mask & _LOST:
+                self._watch = None
+            if event.mask & flags.Q_OVERFLOW:
+                touched.update(self._files)
+        return bool(touched) and self.refresh(touched)
+
+    def refresh(self, touched: Iterable[str] = ()) -> bool:
+        """Look for files whose stamp changed, and at those that were *touched* whatever their stamp says.
+
+        For the timer too: a directory that was not there before, or one whose filesystem has no inotify.
+        """
+        try:
+            if self._watch is None:
+                self._watch = self._inotify.add_watch(self._directory, _MASK)
+            names = sorted(path.name for path in self._directory.iterdir() if not path.name.startswith("."))
+        except OSError as error:
+            self._watch = None
+            message = f"cannot be read: {error.strerror}. Name a directory of pod manifests that is there."
+            return self._show(replace(self.picture, faults=(_fault(self._directory, message),)))
+        known = {name: file for name, file in self._files.items() if name not in frozenset(touched)}
+        files = {name: self._file(name, known.get(name)) for name in names}
+        self._files = {name: file for name, file in files.items() if file is not None}
+        objects = {where: pod for file in self._files.values() for where, pod in file.documents.objects.items()}
+        faults = tuple(fault for file in self._files.values() for fault in file.documents.faults)
+        return self._show(Pods(objects, synced=True, faults=faults))
+
+    def close(self) -> None:
+        self._inotify.close()
+
+    def _show(self, picture: Pods) -> bool:
+        if picture == self.picture:
+            return False
+        self.picture = picture
+        return True
+
+    def _file(self, name: str, known: _File | None) -> _File | None:
+        """What stands in a file: as *known* while its stamp is the same, None where it is no file or gone meanwhile."""
+        path = self._directory / name
+        try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                return None  # a directory, or a pipe that would never end
+            with path.open("rb") as file:
+                about = os.fstat(file.fileno())
+                stamp = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+                if known and known.stamp == stamp:
+                    return known
+                data = file.read(MAX_FILE_BYTES + 1)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return _File((), Documents(faults=(_fault(path, f"cannot be read: {error.strerror}."),)))
+        if len(data) > MAX_FILE_BYTES:
+            message = f"longer than {MAX_FILE_BYTES} bytes. Put fewer pods into one file."
+            return _File(stamp, Documents(faults=(_fault(path, message),)))
+        found = read(data, _shown(name))
+        objects = {where: trimmed(pod) for where, pod in found.objects.items()}
+        return _File(stamp, Documents(objects, found.faults))
+
+
+def _fault(path: Path, message: str) -> InvalidPod:
+    return InvalidPod("InvalidPod", message, _shown(path.name))
+
+
+def _shown(name: str) -> str:
+    """A file's name may hold anything but a slash; two names never look the same."""
+    return name if name.isprintable() and "\\" not in name else ascii(name)[1:-1]
