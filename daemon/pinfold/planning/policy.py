@@ -66,9 +66,11 @@ class Rules:
     """Scope pod makes a pod pool also under topology policy none."""
     last_slice_shared: bool = True
     """An empty pod shared pool degrades the pod (last slice shared) instead of refusing it (§9.1)."""
+    cache_rest_packed: bool = True
+    """What one uncore cache gives is packed by whole cores, not made of its lowest core ids (§4.9)."""
 
 
-KUBELET_RULES = Rules(False, False, False, False, False, False)
+KUBELET_RULES = Rules(False, False, False, False, False, False, False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,178 @@
+"""From what each resource says to the one set of NUMA nodes that a pod or container is given, and whether it may run.
+
+Pure. The kubelet combines every hint of each resource with every hint of the others; here the best combination is
+looked for directly: a set that all resources prefer, else one that remains when their hints are intersected.
+Source: the kubelet's ``HintMerger``; KEP-693, KEP-3545 (prefer-closest-numa-nodes).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, islice
+
+from pinfold.cpuset import NodeSet
+from pinfold.planning.hints import Hint, Hints, Room
+from pinfold.planning.intersection import Intersection
+from pinfold.planning.policy import TopologyPolicy
+from pinfold.planning.sets import Distances, best, cost
+
+_SOCKETS_TRIED = 1024
+"""Choices of sockets tried for align-by-socket. Twelve sockets and fewer have no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    hint: Hint
+    admit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What one provider said, laid out for combining."""
+
+    any: bool | None
+    """Whether "any node" is preferred; None: it is no choice."""
+    listed: Mapping[int, bool]
+    """The bits of a set → whether it is preferred."""
+    room: Room | None
+    times: int
+    """For how many resources."""
+
+    @classmethod
+    def of(cls, hints: Hints) -> "_Said":
+        room = hints.room if hints.room and hints.room.holds(hints.room.nodes) else None
+        any_, listed = None, dict[int, bool]()
+        for hint in hints.listed:
+            if hint.nodes is None:
+                any_ = bool(any_ or hint.preferred)
+            else:
+                listed[hint.nodes.bits] = listed.get(hint.nodes.bits, False) or hint.preferred
+        impossible = room is None and any_ is None and not listed
+        return cls(False if impossible else any_, listed, room, len(hints.resources))
+
+    def prefers(self, nodes: int) -> bool:
+        if self.any or self.listed.get(nodes):
+            return True
+        return self.room is not None and self.room.holds(NodeSet(nodes)) and self.room.prefers(NodeSet(nodes))
+
+    def single(self) -> "_Said":
+        """Only the hints for one node that are preferred, and "any" if it is."""
+        listed = {nodes: True for nodes, preferred in self.listed.items() if preferred and nodes.bit_count() == 1}
+        if self.room is not None:
+            listed |= {1 << node: True for node in self.room.nodes if self.prefers(1 << node)}
+        return _Said(self.any or None, listed, None, self.times)
+
+    def narrowest(self) -> int:
+        """The size of its smallest set; 0 where it has none."""
+        sizes = [nodes.bit_count() for nodes in self.listed]
+        if self.room is not None:
+            sizes.append(self.room.fewest() or 0)
+        return min(sizes, default=0)
+
+
+def merge(
+    policy: TopologyPolicy, nodes: NodeSet, hints: Iterable[Hints | None], distances: Distances | None = None
+) -> Merged:
+    """The best combination of the *hints*, one of each resource; None is said by a provider without preference.
+
+    *nodes* are all NUMA nodes of the machine. *distances* count where they are given (prefer-closest-numa-nodes).
+    """
+    if policy is TopologyPolicy.NONE:
+        return Merged(Hint(None, preferred=False), admit=True)
+    said = [_Said.of(one) for one in hints if one is not None]
+    if policy is TopologyPolicy.SINGLE_NUMA_NODE:
+        hint = _preferred(nodes, [one.single() for one in said], None) or Hint(None, preferred=False)
+        hint = Hint(None, hint.preferred) if hint.nodes == nodes else hint
+    else:
+        hint = _preferred(nodes, said, distances) or _intersected(nodes, said, distances)
+    return Merged(hint, hint.preferred or policy is TopologyPolicy.BEST_EFFORT)
+
+
+def _preferred(nodes: NodeSet, said: Sequence[_Said], distances: Distances | None) -> Hint | None:
+    """The best set that all prefer."""
+    sets = {one for each in said for one, preferred in each.listed.items() if preferred}
+    sets = {one for one in sets if all(each.prefers(one) for each in said)}
+    rooms = [each.room for each in said if each.room is not None]
+    if rooms and all(each.room or each.any for each in said) and (found := _in_all(rooms, distances)):
+        sets.add(found)
+    if sets:
+        return Hint(NodeSet(min(sets, key=lambda one: (one.bit_count(), cost(one, distances), one))), preferred=True)
+    return Hint(nodes, preferred=True) if all(each.any for each in said) else None
+
+
+def _in_all(rooms: Sequence[Room], distances: Distances | None) -> int | None:
+    """The best of the sets that all *rooms* have and prefer."""
+    nodes, required = ~0, 0
+    for room in rooms:
+        nodes, required = nodes & room.nodes.bits, required | room.required.bits
+    amounts = [amount for room in rooms for amount in room.amounts]
+    one_size = {room.narrowest for room in rooms if not room.span}
+    sizes = sorted(one_size) or range(min(room.narrowest for room in rooms), nodes.bit_count() + 1)
+    for size in sizes if len(one_size) < 2 else ():
+        found = [
+            best(
+                within,
+                required,
+                size,
+                amounts,
+                distances,
+                lambda one: all(room.prefers(NodeSet(one)) for room in rooms),
+            )
+            for within in _sockets_chosen(nodes, size, rooms)
+        ]
+        if sets := [one for one in found if one is not None]:
+            return min(sets, key=lambda one: (cost(one, distances), one))
+    return None
+
+
+def _sockets_chosen(nodes: int, size: int, rooms: Sequence[Room]) -> Iterator[int]:
+    """The nodes among which all preferred sets of *size* are: all, or those of as many sockets as must be spanned."""
+    spanning = [room for room in rooms if room.span and room.narrowest != size]
+    if not spanning:
+        yield nodes
+    for room in spanning[:1]:
+        for others in islice(combinations(room.sockets.values(), len(room.sockets) - room.span), _SOCKETS_TRIED):
+            within = nodes & ~NodeSet.union(others).bits
+            if within.bit_count() >= size:
+                yield within
+
+
+def _intersected(nodes: NodeSet, said: Sequence[_Said], distances: Distances | None) -> Hint:
+    """The best set that remains when one hint of each is chosen and all are intersected; all nodes where none does."""
+    aim = max((each.narrowest() for each in said), default=0)
+    rooms = [each.room for each in said]
+    left: set[tuple[int, tuple[int, ...]]] = {(nodes.bits, ())}
+    for place, each in enumerate(said):
+        for _ in range(each.times):
+            left = {(rest, used) for one in left for rest, used in _chosen(one, place, each) if rest}
+    sets = (
+        _remaining(one, [room for place in used if (room := rooms[place]) is not None], aim, distances)
+        for one, used in left
+    )
+    found = min(sets, key=lambda one: (*_away(one.bit_count(), aim), cost(one, distances), one), default=nodes.bits)
+    return Hint(NodeSet(found), preferred=False)
+
+
+def _chosen(left: tuple[int, tuple[int, ...]], place: int, said: _Said) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """*left*, nodes and the places of the rooms that may leave out some of them, once *said* has chosen as well."""
+    nodes, used = left
+    if said.any is not None:
+        yield left
+    for one in said.listed:
+        yield nodes & one, used
+    if said.room is not None:
+        yield nodes & said.room.nodes.bits, (*used, place)
+
+
+def _remaining(nodes: int, rooms: Sequence[Room], aim: int, distances: Distances | None) -> int:
+    """The best that remains of *nodes*: of the size aimed at, else of the next smaller, else of the next larger."""
+    count = nodes.bit_count()
+    if not rooms or count <= aim:
+        return nodes
+    chosen = Intersection(nodes, rooms)
+    sizes = (chosen.best(size, distances) for size in range(aim, count))
+    return next((one for one in sizes if one is not None), nodes)
+
+
+def _away(size: int, aim: int) -> tuple[bool, int]:
+    """How far from the size aimed at: the best is that size, then ever smaller ones, then ever larger ones."""
+    return size > aim, abs(size - aim)

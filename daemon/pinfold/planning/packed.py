@@ -1,0 +1,117 @@
+"""Taking CPUs so that whole sockets, NUMA nodes, caches and cores stay together.
+
+Pure: bits in, bits out. Source: the kubelet's ``takeByTopologyNUMAPacked``; KEP-4176 (spread), KEP-4800 (caches).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pinfold.planning.order import Order
+from pinfold.planning.policy import CpuOption, Rules
+from pinfold.planning.units import Unit, Units
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """How CPUs are packed on one machine, under one set of options and rules."""
+
+    units: Units
+    spread: bool
+    by_cache: bool
+    whole_cores: bool
+    rules: Rules
+
+    @classmethod
+    def under(cls, units: Units, options: frozenset[CpuOption], rules: Rules) -> "Packing":
+        return cls(
+            units,
+            spread=CpuOption.DISTRIBUTE_CPUS_ACROSS_CORES in options,
+            by_cache=CpuOption.PREFER_ALIGN_CPUS_BY_UNCORECACHE in options,
+            whole_cores=CpuOption.FULL_PCPUS_ONLY in options,
+            rules=rules,
+        )
+
+    def pack(self, free: int, need: int) -> int:
+        """*need* of the *free* CPUs, which are at least as many."""
+        steps = [self._nodes, self._sockets] if self.units.numa_first else [self._sockets, self._nodes]
+        if self.by_cache:
+            steps += [self._whole_caches, self._one_cache]
+        if not self.spread:
+            steps.append(self._cores)
+        taken = 0
+        for step in (*steps, self._cpus):
+            if not need:
+                break
+            got = step(free & ~taken, need)
+            taken |= got
+            need -= got.bit_count()
+        return taken
+
+    def _nodes(self, free: int, need: int) -> int:
+        return _whole(Order(self.units, free).nodes(), free, need)
+
+    def _sockets(self, free: int, need: int) -> int:
+        return _whole(Order(self.units, free).sockets(), free, need, self._size(self.units.cpus_per_socket))
+
+    def _cores(self, free: int, need: int) -> int:
+        return _whole(Order(self.units, free).cores(), free, need, self._size(self.units.cpus_per_core))
+
+    def _cpus(self, free: int, need: int) -> int:
+        taken = 0
+        for cpu in Order(self.units, free).cpus(self.spread):
+            if not need:
+                break
+            if not taken >> cpu & 1:
+                taken |= 1 << cpu
+                need -= 1
+        return taken
+
+    def _size(self, average: int) -> int | None:
+        """The only size that counts as whole: the kubelet takes a unit of another size for a broken one."""
+        return None if self.rules.core_threads_counted else average
+
+    def _whole_caches(self, free: int, need: int) -> int:
+        if not self.rules.core_threads_counted and need < self.units.cpus_per_cache:
+            return 0
+        return _whole(Order(self.units, free).caches(), free, need)
+
+    def _one_cache(self, free: int, need: int) -> int:
+        """All of *need* out of one cache; nothing where none of them fits."""
+        for cache in Order(self.units, free).caches():
+            fits = self._packed_in if self.rules.cache_rest_packed else self._lowest_in
+            if got := fits(cache, free, need):
+                return got
+        return 0
+
+    def _packed_in(self, cache: Unit, free: int, need: int) -> int:
+        inside = free & cache.cpus
+        if inside.bit_count() < need:
+            return 0
+        got = self._cores(inside, need)
+        if rest := need - got.bit_count():
+            got |= 0 if self.whole_cores else self._cpus(inside & ~got, rest)
+        return got if got.bit_count() == need else 0
+
+    def _lowest_in(self, cache: Unit, free: int, need: int) -> int:
+        """The lowest cores of *cache* with a free CPU, as many as *need* fills, if they are free for just that."""
+        per_core = self.units.cpus_per_core
+        cores = [free & core.cpus for core in self.units.cores_on[cache.id] if free & core.here]
+        got = 0
+        for core in cores[: -(-need // per_core)]:
+            got |= core
+        if need % 2 and per_core > 1 and got.bit_count() > need:
+            got ^= 1 << (got.bit_length() - 1)
+        return got if got.bit_count() == need else 0
+
+
+def _whole(order: Iterable[Unit], free: int, need: int, size: int | None = None) -> int:
+    """Units that are wholly free and wholly needed, in *order*; only those of *size*, where it is given."""
+    taken = 0
+    for unit in order:
+        count = unit.cpus.bit_count()
+        if count <= need and not unit.cpus & ~free | unit.cpus & taken and size in (None, count):
+            taken |= unit.cpus
+            need -= count
+            if not need:
+                break
+    return taken
