@@ -1,15 +1,22 @@
 """The decision of the whole node: the world and the ledger in, the next ledger and the reasons out.
 
-Pure: same input, same output.
+Pure: same input, same output. What stands and still fits is not looked at again; what must change is placed before what
+is new, and what is new in order of age.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from pinfold.cpuset import CpuSet
-from pinfold.planning.ledger import Ledger
+from pinfold.cpuset import CpuSet, NodeSet
+from pinfold.planning.ledger import Ledger, PodEntry
+from pinfold.planning.placement import place
 from pinfold.planning.policy import Policy
-from pinfold.planning.reasons import Decision
-from pinfold.pods.model import Pod, PodUid
+from pinfold.planning.reasons import Decision, HintWeighed, Outcome, Refused
+from pinfold.planning.regime import Wanted, heard, wanted
+from pinfold.planning.standing import Standing, missing_of, standing, surviving
+from pinfold.planning.vacancy import NotPlaced, Placed, Vacant
+from pinfold.pods.model import CPU, Pod, PodUid
+from pinfold.pods.needs import requests
 from pinfold.topology.model import Topology
 
 
@@ -25,6 +32,8 @@ class World:
     """Pods that are gone or terminal, whose cgroup still holds processes: what they own stays theirs."""
     found_running: frozenset[PodUid] = frozenset()
     """Pods whose containers ran before Pinfold placed them: they get CPUs, but their memory nodes stay."""
+    devices: Mapping[str, NodeSet] = field(default_factory=dict)
+    """PCI address or resource name → the NUMA nodes that the device is on; empty where the machine does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +42,7 @@ class Plan:
     decisions: tuple[Decision, ...]
     """One for each pod of the world, ordered by namespace and name, then UID."""
     node_shared: CpuSet
-    """Online CPUs that no pod owns, the reserved ones included."""
+    """Online CPUs that no pod owns, the reserved ones included; none that the machine was booted to isolate."""
 
 
 def plan(world: World, ledger: Ledger) -> Plan:
@@ -41,4 +50,179 @@ def plan(world: World, ledger: Ledger) -> Plan:
 
     A full ledger and an unchanged world give the same ledger back.
     """
-    raise NotImplementedError
+    node = _Node(world, ledger)
+    pods = sorted((heard(pod, world.policy) for pod in world.pods), key=_age)
+    node.keep_what_stands(pods)
+    node.adjust_what_changes()
+    node.place_what_is_new()
+    shared = world.topology.online - node.owned - world.topology.isolated
+    decisions = sorted(node.decisions.values(), key=lambda one: (one.namespace, one.name, one.uid))
+    return Plan(Ledger(node.entries), tuple(decisions), shared)
+
+
+def _age(pod: Pod) -> tuple[bool, str, PodUid]:
+    """Who has not started yet comes last."""
+    return not pod.started_at, pod.started_at, pod.uid
+
+
+def _requested(pod: Pod) -> int:
+    """The millicpu that the scheduler counted for *pod*."""
+    own = pod.resources.requests if pod.resources and not pod.resources_from_annotations else requests(pod.containers)
+    return own.get(CPU, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A pod, and what it is to get."""
+
+    pod: Pod
+    want: Wanted
+    claim: CpuSet = CpuSet()
+    """What it owned and may keep: nobody else's, until it has had its turn."""
+
+
+class _Node:
+    """One planning of the node, while it is under way."""
+
+    def __init__(self, world: World, ledger: Ledger) -> None:
+        self._world = world
+        self._usable = world.topology.online - world.policy.reserved
+        self._before = ledger.entries
+        self._changing: list[tuple[_Turn, PodEntry]] = []
+        self._new: list[_Turn] = []
+        self._owed_millicpu = 0
+        """Requests of the pods that run in the node shared pool, and of those containers that do."""
+        self.owned = CpuSet()
+        self.entries: dict[PodUid, PodEntry] = {}
+        self.decisions: dict[PodUid, Decision] = {}
+
+    def keep_what_stands(self, pods: Iterable[Pod]) -> None:
+        """Who is gone gives back what it owned; who fits keeps it; the others have their turn later."""
+        known = {pod.uid for pod in pods}
+        for uid in self._world.lingering - known:
+            if uid in self._before:
+                self._own(self._before[uid])
+        for pod in pods:
+            want = wanted(pod, self._world.policy)
+            held = self._before.get(pod.uid)
+            if held is None:
+                self._sort_in_new(_Turn(pod, want))
+                continue
+            may_own = self._usable - self.owned
+            match standing(pod, want, held, may_own):
+                case Standing.FITS:
+                    self._stays(_Turn(pod, want), held, want.refused)
+                case Standing.CHANGES:
+                    turn = _Turn(pod, want, held.owned & may_own)
+                    self.owned |= turn.claim
+                    self._changing.append((turn, held))
+                case Standing.ENDS:
+                    self._sort_in_new(_Turn(pod, want))
+
+    def adjust_what_changes(self) -> None:
+        """Resize and move, until nothing more succeeds: what one gives back may be what another waits for."""
+        waiting, refused = self._changing, list[tuple[_Turn, PodEntry, NotPlaced]]()
+        while waiting:
+            refused = []
+            for turn, held in waiting:
+                match self._place(turn, held):
+                    case Placed() as placed:
+                        self._settle(turn, placed)
+                    case NotPlaced() as not_placed:
+                        self.owned |= turn.claim
+                        refused.append((turn, held, not_placed))
+            if len(refused) == len(waiting):
+                break
+            waiting = [(turn, held) for turn, held, _ in refused]
+        for turn, held, not_placed in refused:
+            self._stays_or_moves(turn, held, not_placed)
+
+    def place_what_is_new(self) -> None:
+        for turn in self._new:
+            match self._place(turn):
+                case Placed() as placed:
+                    self._settle(turn, placed)
+                case NotPlaced() as not_placed:
+                    self._shares(turn, Outcome.SHARED, not_placed.refused, not_placed.hints)
+
+    def _sort_in_new(self, turn: _Turn) -> None:
+        """Only what could be placed is a candidate: the requests of the others count from the start."""
+        if turn.want.refused:
+            self._shares(turn, Outcome.SHARED, turn.want.refused)
+        elif not turn.want.anything or turn.pod.deleting:
+            self._shares(turn, Outcome.UNMANAGED)
+        else:
+            self._new.append(turn)
+
+    def _place(self, turn: _Turn, held: PodEntry | None = None) -> Placed | NotPlaced:
+        self.owned -= turn.claim
+        vacant = Vacant(self._world.topology, self._usable, self.owned, self._owed_cpus(), self._world.devices)
+        return place(turn.pod, turn.want, vacant, held)
+
+    def _owed_cpus(self) -> int:
+        policy = self._world.policy
+        if not policy.rules.shared_pool_kept:
+            return 0
+        return max(policy.min_shared_cpus, -(-self._owed_millicpu // 1000))
+
+    def _own(self, entry: PodEntry) -> None:
+        self.entries[entry.uid] = entry
+        self.owned |= entry.owned
+
+    def _owe(self, pod: Pod, entry: PodEntry | None) -> None:
+        owned = 1000 * len(entry.owned) if entry else 0
+        self._owed_millicpu += max(0, _requested(pod) - owned)
+
+    def _settle(self, turn: _Turn, placed: Placed) -> None:
+        self._own(placed.entry)
+        self._owe(turn.pod, placed.entry)
+        outcome = Outcome.DEGRADED if placed.missing else Outcome.PINNED
+        self._decide(turn, outcome, placed.entry, placed.missing, placed.hints)
+
+    def _stays(self, turn: _Turn, held: PodEntry, refused: Refused | None, hints: tuple[HintWeighed, ...] = ()) -> None:
+        """The pod has what it *held*; *refused* is the change that it asked for."""
+        self._settle(turn, Placed(held, hints, refused or missing_of(turn.pod, turn.want, held)))
+
+    def _stays_or_moves(self, turn: _Turn, held: PodEntry, not_placed: NotPlaced) -> None:
+        """A change that cannot be had changes nothing. A pod that lost CPUs is taken anew, or keeps the others."""
+        if turn.claim == held.owned:
+            self._stays(turn, held, not_placed.refused, not_placed.hints)
+            return
+        anew = self._place(turn)
+        left = surviving(held, turn.claim)
+        match anew:
+            case Placed():
+                self._settle(turn, anew)
+            case NotPlaced() if left:
+                self._settle(turn, Placed(left, anew.hints, anew.refused))
+            case NotPlaced():
+                self._shares(turn, Outcome.SHARED, anew.refused, anew.hints)
+
+    def _shares(
+        self, turn: _Turn, outcome: Outcome, refused: Refused | None = None, hints: tuple[HintWeighed, ...] = ()
+    ) -> None:
+        self._owe(turn.pod, None)
+        self._decide(turn, outcome, None, refused, hints)
+
+    def _decide(
+        self,
+        turn: _Turn,
+        outcome: Outcome,
+        entry: PodEntry | None,
+        refused: Refused | None,
+        hints: tuple[HintWeighed, ...],
+    ) -> None:
+        self.decisions[turn.pod.uid] = Decision(
+            turn.pod.uid,
+            turn.pod.namespace,
+            turn.pod.name,
+            outcome,
+            turn.want.regime,
+            turn.want.because,
+            turn.want.cpus,
+            entry.cpus if entry else CpuSet(),
+            entry.mems if entry else NodeSet(),
+            hints,
+            refused,
+            turn.pod.notes,
+        )

@@ -18,27 +18,26 @@ Take = Callable[[CpuSet, int, CpuSet], CpuSet | Refused]
 def emptied_by(containers: Iterable[Container], slices: Mapping[str, int], size: int) -> str | None:
     """The container whose slice leaves nothing of a pool of *size* to one that has to share it; None: nobody starves.
 
-    Sizes are CPUs or bytes. Where all sidecars and app containers have slices, nothing needs to be left.
+    Sizes are CPUs or bytes; who is not in *slices* shares. Where nobody does in the end, nothing needs to be left.
     """
     sidecars = taken = 0
     last: str | None = None
     sharing = False
     for one in containers:
-        share = slices.get(one.name, 0)
+        alone, share = one.name in slices, slices.get(one.name, 0)
         match one.kind:
-            case ContainerKind.INIT if share:
+            case ContainerKind.INIT:
                 if share > size - sidecars:
                     return one.name
-            case ContainerKind.INIT:
-                if sidecars >= size:
+                if not alone and sidecars >= size:
                     return last
-            case ContainerKind.EPHEMERAL:
-                pass
-            case _:
+            case ContainerKind.SIDECAR | ContainerKind.APP:
                 taken += share
                 sidecars += share if one.kind is ContainerKind.SIDECAR else 0
-                sharing = sharing or not share
+                sharing = sharing or not alone
                 last = one.name if share else last
+            case ContainerKind.EPHEMERAL:
+                pass
     return last if sharing and taken >= size else None
 
 

@@ -43,7 +43,10 @@ class Wanted:
     """Memory and huge pages to book for the pod as a unit (regime D)."""
     container_memory: Mapping[str, Amounts] = field(default_factory=dict)
     """Container → memory and huge pages to book for it: on its own (B, C), or out of the pod's (D)."""
+    asked: Amounts = field(default_factory=dict)
+    """The pod's amounts of what is managed: a later difference is a resize."""
     isolated: str | None = None
+    """``true`` or ``insist``: see ``Intent``."""
     near_device: str | None = None
     refused: Refused | None = None
     """What the pod asks for cannot be had on any node, or not in this form."""
@@ -132,34 +135,29 @@ def _not_guaranteed(pod: Pod, intent: Intent, own: Policy) -> Wanted:
         return Wanted(Regime.NODE_SHARED, because, own)
     return _checked(
         pod,
+        intent,
         Wanted(
             Regime.POD_LEVEL_BY_CONTAINER,
             f"it is {pod.qos}, and an annotation gives slices to its containers",
             own,
             slices={one.name: cpus for one in pod.containers if (cpus := intent.exclusive_cpus.get(one.name))},
-            isolated=intent.isolated,
-            near_device=intent.near_device,
         ),
     )
 
 
 def _by_container(pod: Pod, intent: Intent, own: Policy) -> Wanted:
     """Regime B."""
-    hints = {
-        TopologyPolicy.NONE: "no hints",
-        **dict.fromkeys(set(TopologyPolicy) - {TopologyPolicy.NONE}, f"one hint for each {own.scope}"),
-    }[own.topology_policy]
+    hints = "no hints" if own.topology_policy is TopologyPolicy.NONE else f"one hint for each {own.scope}"
     managed = _managed(pod, intent)
     return _checked(
         pod,
+        intent,
         Wanted(
             Regime.CONTAINER,
             f"it is Guaranteed without pod-level resources: container by container, {hints}",
             own,
             slices=_slices(pod, intent, managed),
             container_memory=_container_memory(pod.containers, managed, own),
-            isolated=intent.isolated,
-            near_device=intent.near_device,
         ),
     )
 
@@ -173,14 +171,13 @@ def _pod_level(pod: Pod, resources: PodResources, intent: Intent, own: Policy) -
     if own.scope is TopologyScope.CONTAINER or not (with_hint or own.rules.pools_without_hint):
         return _checked(
             pod,
+            intent,
             Wanted(
                 Regime.POD_LEVEL_BY_CONTAINER,
                 f"it is Guaranteed with pod-level resources, {settings}: container by container, no pod pool",
                 own,
                 slices=_slices(pod, intent, managed),
                 container_memory=containers_memory,
-                isolated=intent.isolated,
-                near_device=intent.near_device,
             ),
         )
     because = f"it is Guaranteed with pod-level resources, {settings}: one pool for the pod"
@@ -190,6 +187,7 @@ def _pod_level(pod: Pod, resources: PodResources, intent: Intent, own: Policy) -
     books = Managed.MEMORY in managed and own.memory_policy is MemoryPolicy.STATIC
     return _checked(
         pod,
+        intent,
         Wanted(
             Regime.POD_POOL,
             because,
@@ -198,8 +196,6 @@ def _pod_level(pod: Pod, resources: PodResources, intent: Intent, own: Policy) -
             slices=_slices(pod, intent, managed) if pool_cpus else {},
             memory=_no_cpu(resources.requests) if books else {},
             container_memory=containers_memory,
-            isolated=intent.isolated,
-            near_device=intent.near_device,
         ),
     )
 
@@ -227,22 +223,37 @@ def _no_cpu(amounts: Amounts) -> Amounts:
     return {name: amount for name, amount in amounts.items() if name != CPU}
 
 
-def _checked(pod: Pod, want: Wanted) -> Wanted:
+def _checked(pod: Pod, intent: Intent, want: Wanted) -> Wanted:
     """Refuse what the annotations of *pod* take beyond what the scheduler counted for it, or beyond the pod itself."""
-    size = dict(want.slices)
-    at_a_time = together((one.kind, size.get(one.name, 0)) for one in pod.containers)
-    if want.pool_cpus and at_a_time > want.pool_cpus:
-        message = f"its slices take {at_a_time} CPUs at a time, its pool has {want.pool_cpus}"
-        refused = Refused(
-            Word.INVALID_ANNOTATION, message, can_pass=False, remedy="make the pool larger or a slice smaller"
-        )
-        return replace(want, refused=refused)
-    scheduled = requests(pod.containers).get(CPU, 0)
+    counted = requests(pod.containers)
     if pod.resources and not pod.resources_from_annotations:
-        scheduled = pod.resources.requests.get(CPU, 0)
-    taken = want.pool_cpus or at_a_time
+        counted = pod.resources.requests
+    amounts = pod.resources.requests if pod.resources else counted
+    managed = _managed(pod, intent)
+    asked = {
+        name: amount for name, amount in amounts.items() if (Managed.CPU if name == CPU else Managed.MEMORY) in managed
+    }
+    want = replace(want, asked=asked, isolated=intent.isolated, near_device=intent.near_device)
+    at_a_time = together((one.kind, want.slices.get(one.name, 0)) for one in pod.containers)
+    if want.pool_cpus and at_a_time > want.pool_cpus:
+        return replace(
+            want,
+            refused=Refused(
+                Word.INVALID_ANNOTATION,
+                f"its slices take {at_a_time} CPUs at a time, its pool has {want.pool_cpus}",
+                can_pass=False,
+                remedy="a larger pool or smaller slices",
+            ),
+        )
+    taken, scheduled = want.pool_cpus or at_a_time, counted.get(CPU, 0)
     if taken * 1000 > scheduled and not want.policy.allow_unscheduled_pools:
-        message = f"its annotations take {taken} CPUs, and the scheduler counted {cpu_text(scheduled)} for it"
-        remedy = f"request {taken} CPUs in its containers, or allow unscheduled pools on the node"
-        return replace(want, refused=Refused(Word.POOL_NOT_SCHEDULED, message, can_pass=False, remedy=remedy))
+        return replace(
+            want,
+            refused=Refused(
+                Word.POOL_NOT_SCHEDULED,
+                f"its annotations take {taken} CPUs, and the scheduler counted {cpu_text(scheduled)} for it",
+                can_pass=False,
+                remedy=f"{taken} CPUs in its containers' requests, or a node that allows unscheduled pools",
+            ),
+        )
     return want

@@ -1,0 +1,102 @@
+"""Which NUMA nodes a pod or container is given, and what was weighed for that.
+
+Pure. The providers' hints and their merge are the kubelet's; the words about them are for ``explain``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pinfold.cpuset import CpuSet, NodeSet
+from pinfold.planning.hints import Hint, Hints, cpu_hints
+from pinfold.planning.merge import merge
+from pinfold.planning.policy import TopologyPolicy
+from pinfold.planning.reasons import HintWeighed, Refused, Word
+from pinfold.planning.regime import Wanted
+from pinfold.planning.vacancy import NotPlaced, Vacant
+
+MOST_WEIGHED = 8
+"""Single nodes whose hints are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hinted:
+    nodes: NodeSet | None
+    """None: any."""
+    weighed: tuple[HintWeighed, ...] = ()
+
+
+def hint(
+    want: Wanted, vacant: Vacant, count: int, free: CpuSet, keep: CpuSet, others: Sequence[Hints | None] = ()
+) -> Hinted | NotPlaced:
+    """The hint for *count* CPUs out of *keep*, which it must hold, and *free*; merged with what *others* say."""
+    policy, topology = want.policy, vacant.topology
+    if policy.topology_policy is TopologyPolicy.NONE:
+        return Hinted(None)
+    said = [
+        cpu_hints(topology, free, keep, count, policy.cpu_options),
+        *others,
+        _device(want, vacant),
+    ]
+    nodes = NodeSet.of(topology.node)
+    distances = {node.id: node.distances for node in topology.nodes} if policy.prefer_closest_numa_nodes else None
+    merged = merge(policy.topology_policy, nodes, said, distances)
+    weighed = _weighed(vacant, said, merged.hint, merged.admit, count, free | keep)
+    if not merged.admit:
+        return NotPlaced(_not_admitted(want, vacant, count, free | keep, others), weighed)
+    return Hinted(merged.hint.nodes, weighed)
+
+
+def _device(want: Wanted, vacant: Vacant) -> Hints | None:
+    """The device that the pod wants to be near: its nodes; none that the machine tells, no preference; no such device,
+    none at all, which is impossible."""
+    if want.near_device is None:
+        return None
+    nodes = vacant.devices.get(want.near_device)
+    if nodes is not None and not nodes:
+        return None
+    return Hints((want.near_device,), tuple(Hint(NodeSet.of([node]), preferred=True) for node in nodes or ()))
+
+
+def _not_admitted(want: Wanted, vacant: Vacant, count: int, cpus: CpuSet, others: Sequence[Hints | None]) -> Refused:
+    policy = want.policy.topology_policy
+    topology = vacant.topology
+    free = ", ".join(f"node {node} has {len(own & cpus)}" for node, own in topology.node_cpus.items())
+    told = [f"{count} CPUs"] if count else []
+    told += [name for one in others if one is not None for name in one.resources]
+    if want.near_device is not None:
+        told.append(f"to be near {want.near_device}")
+    alone = "one NUMA node" if policy is TopologyPolicy.SINGLE_NUMA_NODE else "as few NUMA nodes as can hold them"
+    return Refused(
+        Word.TOPOLOGY_AFFINITY,
+        f"wants {', '.join(told)} on {alone} ({policy}); free CPUs: {free}",
+        can_pass=True,
+        remedy="room on those nodes, or numa-policy best-effort",
+    )
+
+
+def _weighed(
+    vacant: Vacant, said: Sequence[Hints | None], chosen: Hint, admit: bool, count: int, cpus: CpuSet
+) -> tuple[HintWeighed, ...]:
+    """What the resources say of each single node and of the set that was chosen."""
+    topology = vacant.topology
+    asked = [one for one in said if one is not None]
+    every = NodeSet.of(topology.node)
+    picked = every if chosen.nodes is None else chosen.nodes
+    singles = [one for node in list(topology.node)[:MOST_WEIGHED] if (one := NodeSet.of([node])) != picked]
+    found = []
+    for nodes in (picked, *singles):
+        hints = [one.of(nodes) for one in asked]
+        short = [name for one, got in zip(asked, hints, strict=True) if got is None for name in one.resources]
+        preferred = all(got is not None and got.preferred for got in hints)
+        if nodes == picked:
+            why = "taken" if admit else "the best there is, and not admitted"
+        elif short:
+            why = f"no room for {', '.join(short)}"
+        else:
+            why = "as good, and a higher node" if preferred else "not preferred"
+        if "cpu" in short:
+            why += f": {len(topology.cpus_of(nodes) & cpus)} CPUs free of {count}"
+        found.append(
+            HintWeighed(nodes, chosen.preferred if nodes == picked else preferred, nodes == picked and admit, why)
+        )
+    return tuple(found)
