@@ -82,7 +82,7 @@ def named(content: bytes) -> BundleName | None:
     try:
         annotations = json.loads(content)["annotations"]
         kind = BundleKind(_given(annotations, _TYPE))
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     name = _given(annotations, _NAME)
     if kind is BundleKind.SANDBOX:
@@ -108,16 +108,18 @@ def _sound(annotations: Mapping[str, object], keys: tuple[str, ...], form: re.Pa
 
 
 def _content(path: str) -> bytes | None:
-    """None where there is no such file, it is longer than any bundle, or half of it was written."""
+    """None where there is no such file, or it is longer than any bundle."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
-    with os.fdopen(fd, "rb") as file:
-        try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                return None
-            content = file.read(MAX_BUNDLE_BYTES + 1)
-        except OSError:
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
             return None
-    return content if len(content) <= MAX_BUNDLE_BYTES else None
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            content = file.read(MAX_BUNDLE_BYTES + 1)
+        return content if len(content) <= MAX_BUNDLE_BYTES else None
+    except OSError:
+        return None
+    finally:
+        os.close(fd)

@@ -47,6 +47,8 @@ class Peace:
     mems: bool
     """``cpuset.mems``; never where ``cpusets`` is not."""
     reason: str
+    certain: bool = True
+    """False: the kubelet's word cannot be read now. What held before goes on, nothing is taken back for that."""
 
 
 def cpu_manager(root: Path) -> Found:
@@ -66,7 +68,7 @@ def peace(cpu: Found, memory: Found) -> Peace:
         case PolicyFound(policy):
             return Peace(False, False, f'the kubelet\'s CPU manager policy is "{policy}" ({CPU_FILE})')
         case Unreadable(error):
-            return Peace(False, False, f"the kubelet's CPU manager policy cannot be read: {error}")
+            return Peace(False, False, f"the kubelet's CPU manager policy cannot be read: {error}", certain=False)
         case NoKubelet():
             return Peace(True, True, "there is no kubelet's root directory")
         case NoState():
