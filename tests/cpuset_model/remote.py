@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from pinfold.cpuset import CpuSet
 
+from .faults import Fault, FaultyState
 from .local import LocalPartitions
 from .rules import Move, Rules, parent_reason
 from .tree import NO_CPU, Cgroup
@@ -56,6 +57,8 @@ class RemotePartitions(Rules):
         """Whether *group* may become *trial*."""
         if self.refuses_empty(group, empties=bool(group.cpus and not trial.cpus)):
             return Errno.ENOSPC
+        if group.no_overlap and group.cpus and not trial.cpus & self.active:
+            return Errno.EBUSY  # the bandwidth of the CPUs' fair servers has nowhere to go
         for one in group.siblings():
             if trial.no_overlap or one.no_overlap or (trial.exclusive and one.exclusive):
                 if trial.wants_exclusive & one.wants_exclusive:
@@ -107,6 +110,8 @@ class RemotePartitions(Rules):
 
     def take(self, owner: Cgroup, cpus: CpuSet, state: State) -> None:
         """A partition of *state* takes *cpus* from *owner*."""
+        if not cpus & self.active <= owner.effective:
+            raise FaultyState(Fault.TAKES_WHAT_IS_NOT_THERE)
         if owner.parent is None:
             self.machine.taken |= cpus
         if state != owner.state:
@@ -115,6 +120,8 @@ class RemotePartitions(Rules):
 
     def give(self, owner: Cgroup, cpus: CpuSet, state: State) -> None:
         """A partition that was of *state* gives *cpus* back to *owner*."""
+        if cpus and state < 0:
+            raise FaultyState(Fault.GIVES_WHAT_IT_LACKS)
         if owner.parent is None:
             self.machine.taken -= cpus
         if state != owner.state:
@@ -348,6 +355,9 @@ class RemotePartitions(Rules):
                 state = state.turned_invalid
         if recheck:
             self.recheck(group)
+            if state < 0 < group.state and group.siblings():
+                # The kernel computes its siblings' sets in the mask that holds this one's (seen on 7.3, read in 6.12).
+                raise FaultyState(Fault.RUNS_ELSEWHERE)
             state = group.state
         group.effective = effective
         self.becomes(group, state)

@@ -34,6 +34,8 @@ class SharedSiblings(RemotePartitions):
         return cpus if group.exclusive else cpus - self.claimed_by_siblings(group)
 
     def refuses(self, group: Cgroup, trial: Cgroup) -> Errno | None:
+        if group.no_overlap and group.balanced and group.effective and not trial.wants_exclusive & self.active:
+            return Errno.EBUSY  # the bandwidth of the CPUs' fair servers has nowhere to go
         changed = group.exclusive != trial.exclusive
         for one in group.siblings():
             covered = changed and one.cpus and one.cpus <= trial.exclusive

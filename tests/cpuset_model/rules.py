@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from pinfold.cpuset import CpuSet, NodeSet
 
+from .faults import Fault, FaultyState
 from .tree import NO_CPU, NO_NODE, Cgroup, Machine, Task
 from .words import Errno, Reason, State
 
@@ -102,12 +103,14 @@ class Rules(ABC):
 
     # --- tasks --------------------------------------------------------------------------------------------------
 
-    def set_mask(self, task: Task, mask: CpuSet) -> None:
-        """Give *task* the kernel's *mask*, cut by its own where the kernel remembers one."""
+    def set_mask(self, task: Task, mask: CpuSet) -> bool:
+        """Give *task* the kernel's *mask*, cut by its own where the kernel remembers one; whether that worked."""
         if self.REMEMBERS_OWN_MASK and task.own is not None:
             mask = (mask & task.own) or mask
-        if mask & self.active:
+        works = mask == task.mask or bool(mask & self.active)
+        if works:
             task.mask = mask
+        return works
 
     def update_tasks(self, group: Cgroup) -> None:
         mask = self.root_mask() if group.parent is None else group.effective
@@ -128,7 +131,9 @@ class Rules(ABC):
         if not self.skips_attach(moves):
             for move in moves:
                 to_root = move.new.parent is None
-                self.set_mask(move.task, self.entered_root_mask() if to_root else self.allowed_by_cpuset(move.new))
+                mask = self.entered_root_mask() if to_root else self.allowed_by_cpuset(move.new)
+                if not self.set_mask(move.task, mask):
+                    raise FaultyState(Fault.LEFT_BEHIND)
 
     @abstractmethod
     def skips_attach(self, moves: list[Move]) -> bool:

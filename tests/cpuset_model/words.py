@@ -12,6 +12,7 @@ class Errno(IntEnum):
 
     ENOENT = errno.ENOENT
     EACCES = errno.EACCES
+    ENODEV = errno.ENODEV
     EBUSY = errno.EBUSY
     EEXIST = errno.EEXIST
     EINVAL = errno.EINVAL
