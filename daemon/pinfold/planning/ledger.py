@@ -90,6 +90,11 @@ class PodEntry:
         """Every CPU that no other pod may use."""
         return self.cpus | CpuSet.union(self.slices.values())
 
+    @property
+    def booked(self) -> tuple[Block, ...]:
+        """The memory that no other pod may book."""
+        return self.blocks or tuple(block for one in self.containers for block in one.blocks)
+
 
 @dataclass(frozen=True, slots=True)
 class Ledger:

@@ -4,7 +4,7 @@ Source: KEP-2625, 2902, 3327, 3545, 4176, 4540, 4622, 4800 (options), KEP-693 (p
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 from pinfold.cpuset import CpuSet
@@ -68,9 +68,11 @@ class Rules:
     """An empty pod shared pool degrades the pod (last slice shared) instead of refusing it (§9.1)."""
     cache_rest_packed: bool = True
     """What one uncore cache gives is packed by whole cores, not made of its lowest core ids (§4.9)."""
+    cpus_without_memory: bool = True
+    """A pod whose memory cannot be booked keeps its CPUs and runs on all nodes' memory (§9.1)."""
 
 
-KUBELET_RULES = Rules(False, False, False, False, False, False, False)
+KUBELET_RULES = Rules(*[False] * len(fields(Rules)))
 
 
 @dataclass(frozen=True, slots=True)
