@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from pinfold.cpuset import CpuSet, NodeSet
 from pinfold.planning.policy import CpuOption
-from pinfold.planning.sets import Amount, enough, fewest
+from pinfold.planning.sets import Amount, best, enough, fewest
 from pinfold.pods.model import CPU
 from pinfold.topology.model import Topology
 
@@ -43,8 +43,17 @@ class Room:
             self.span > 0 and self.span == sum(bool(own & nodes) for own in self.sockets.values())
         )
 
-    def fewest(self) -> int | None:
-        return fewest(self.nodes.bits, self.required.bits, self.amounts)
+    def fewest(self, including: NodeSet = NodeSet()) -> int | None:
+        """The size of its smallest set."""
+        return fewest(self.nodes.bits, (self.required | including).bits, self.amounts)
+
+    def best(self, including: NodeSet) -> Hint | None:
+        """The best set of the preferred size, else of the smallest."""
+        required = (self.required | including).bits
+        for size in (self.narrowest, self.fewest(including)):
+            if size and (nodes := best(self.nodes.bits, required, size, self.amounts)) is not None:
+                return Hint(NodeSet(nodes), self.prefers(NodeSet(nodes)))
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,18 @@ class Hints:
         if self.room is not None and self.room.holds(nodes):
             return Hint(nodes, self.room.prefers(nodes))
         return None
+
+    def best(self, including: NodeSet = NodeSet()) -> Hint | None:
+        """The best of its hints whose set includes these nodes: a preferred one first, then one of few nodes."""
+        sets = [hint for hint in self.listed if hint.nodes is not None and including <= hint.nodes]
+        if self.room is not None and (hint := self.room.best(including)) is not None:
+            sets.append(hint)
+        return min(sets, key=_worse, default=None)
+
+
+def _worse(hint: Hint) -> tuple[bool, int, int]:
+    nodes = NodeSet() if hint.nodes is None else hint.nodes
+    return not hint.preferred, len(nodes), nodes.bits
 
 
 def cpu_hints(

@@ -69,6 +69,17 @@ class _Said:
         return min(sizes, default=0)
 
 
+def rank(hint: Hint, aim: int, distances: Distances | None) -> tuple[bool, bool, int, int, int]:
+    """The place of a merged hint among others, the best first.
+
+    Preferred ones come first, those of few nodes before those of many. Of the others the best has *aim* nodes, the
+    most that any one resource needs; then come ever narrower ones, and then ever wider ones.
+    """
+    nodes = hint.nodes or NodeSet()
+    away = (False, len(nodes)) if hint.preferred else (len(nodes) > aim, abs(len(nodes) - aim))
+    return not hint.preferred, *away, cost(nodes.bits, distances), nodes.bits
+
+
 def merge(
     policy: TopologyPolicy, nodes: NodeSet, hints: Iterable[Hints | None], distances: Distances | None = None
 ) -> Merged:
@@ -95,7 +106,7 @@ def _preferred(nodes: NodeSet, said: Sequence[_Said], distances: Distances | Non
     if rooms and all(each.room or each.any for each in said) and (found := _in_all(rooms, distances)):
         sets.add(found)
     if sets:
-        return Hint(NodeSet(min(sets, key=lambda one: (one.bit_count(), cost(one, distances), one))), preferred=True)
+        return min((Hint(NodeSet(one), preferred=True) for one in sets), key=lambda one: rank(one, 0, distances))
     return Hint(nodes, preferred=True) if all(each.any for each in said) else None
 
 
@@ -148,8 +159,8 @@ def _intersected(nodes: NodeSet, said: Sequence[_Said], distances: Distances | N
         _remaining(one, [room for place in used if (room := rooms[place]) is not None], aim, distances)
         for one, used in left
     )
-    found = min(sets, key=lambda one: (*_away(one.bit_count(), aim), cost(one, distances), one), default=nodes.bits)
-    return Hint(NodeSet(found), preferred=False)
+    found = (Hint(NodeSet(one), preferred=False) for one in sets)
+    return min(found, key=lambda one: rank(one, aim, distances), default=Hint(nodes, preferred=False))
 
 
 def _chosen(left: tuple[int, tuple[int, ...]], place: int, said: _Said) -> Iterator[tuple[int, tuple[int, ...]]]:
@@ -171,8 +182,3 @@ def _remaining(nodes: int, rooms: Sequence[Room], aim: int, distances: Distances
     chosen = Intersection(nodes, rooms)
     sizes = (chosen.best(size, distances) for size in range(aim, count))
     return next((one for one in sizes if one is not None), nodes)
-
-
-def _away(size: int, aim: int) -> tuple[bool, int]:
-    """How far from the size aimed at: the best is that size, then ever smaller ones, then ever larger ones."""
-    return size > aim, abs(size - aim)

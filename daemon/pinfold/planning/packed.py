@@ -3,7 +3,7 @@
 Pure: bits in, bits out. Source: the kubelet's ``takeByTopologyNUMAPacked``; KEP-4176 (spread), KEP-4800 (caches).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from pinfold.planning.order import Order
@@ -18,7 +18,7 @@ class Packing:
     units: Units
     spread: bool
     by_cache: bool
-    whole_cores: bool
+    full_cores: bool
     rules: Rules
 
     @classmethod
@@ -27,34 +27,61 @@ class Packing:
             units,
             spread=CpuOption.DISTRIBUTE_CPUS_ACROSS_CORES in options,
             by_cache=CpuOption.PREFER_ALIGN_CPUS_BY_UNCORECACHE in options,
-            whole_cores=CpuOption.FULL_PCPUS_ONLY in options,
+            full_cores=CpuOption.FULL_PCPUS_ONLY in options,
             rules=rules,
         )
 
     def pack(self, free: int, need: int) -> int:
         """*need* of the *free* CPUs, which are at least as many."""
-        steps = [self._nodes, self._sockets] if self.units.numa_first else [self._sockets, self._nodes]
-        if self.by_cache:
-            steps += [self._whole_caches, self._one_cache]
-        if not self.spread:
-            steps.append(self._cores)
         taken = 0
-        for step in (*steps, self._cpus):
-            if not need:
-                break
+        for step in self._steps():
             got = step(free & ~taken, need)
             taken |= got
             need -= got.bit_count()
+            if not need:
+                break
         return taken
 
+    def _steps(self) -> Iterator[Callable[[int, int], int]]:
+        yield from (self._nodes, self._sockets) if self.units.numa_first else (self._sockets, self._nodes)
+        if self.by_cache:
+            yield from (self._caches, self._one_cache)
+        if not self.spread:
+            yield self._cores
+        yield self._cpus
+
     def _nodes(self, free: int, need: int) -> int:
-        return _whole(Order(self.units, free).nodes(), free, need)
+        return _needed(self.whole_nodes(free), need)
 
     def _sockets(self, free: int, need: int) -> int:
-        return _whole(Order(self.units, free).sockets(), free, need, self._size(self.units.cpus_per_socket))
+        return _needed(self.whole_sockets(free), need)
+
+    def _caches(self, free: int, need: int) -> int:
+        if not self.rules.core_threads_counted and need < self.units.cpus_per_cache:
+            return 0
+        return _needed(self.whole_caches(free), need)
 
     def _cores(self, free: int, need: int) -> int:
-        return _whole(Order(self.units, free).cores(), free, need, self._size(self.units.cpus_per_core))
+        return _needed(self.whole_cores(free), need)
+
+    def whole_nodes(self, free: int) -> Iterator[Unit]:
+        """NUMA nodes of which every CPU is free, in order."""
+        return _whole(Order(self.units, free).nodes(), free)
+
+    def whole_sockets(self, free: int) -> Iterator[Unit]:
+        return self._of_size(_whole(Order(self.units, free).sockets(), free), self.units.cpus_per_socket)
+
+    def whole_caches(self, free: int) -> Iterator[Unit]:
+        return _whole(Order(self.units, free).caches(), free)
+
+    def whole_cores(self, free: int) -> Iterator[Unit]:
+        return self._of_size(_whole(Order(self.units, free).cores(), free), self.units.cpus_per_core)
+
+    def _of_size(self, whole: Iterator[Unit], average: int) -> Iterator[Unit]:
+        """Without the units of another size, which the kubelet takes for broken ones."""
+        if self.rules.core_threads_counted:
+            return whole
+        return (unit for unit in whole if unit.cpus.bit_count() == average)
 
     def _cpus(self, free: int, need: int) -> int:
         taken = 0
@@ -65,15 +92,6 @@ class Packing:
                 taken |= 1 << cpu
                 need -= 1
         return taken
-
-    def _size(self, average: int) -> int | None:
-        """The only size that counts as whole: the kubelet takes a unit of another size for a broken one."""
-        return None if self.rules.core_threads_counted else average
-
-    def _whole_caches(self, free: int, need: int) -> int:
-        if not self.rules.core_threads_counted and need < self.units.cpus_per_cache:
-            return 0
-        return _whole(Order(self.units, free).caches(), free, need)
 
     def _one_cache(self, free: int, need: int) -> int:
         """All of *need* out of one cache; nothing where none of them fits."""
@@ -89,7 +107,7 @@ class Packing:
             return 0
         got = self._cores(inside, need)
         if rest := need - got.bit_count():
-            got |= 0 if self.whole_cores else self._cpus(inside & ~got, rest)
+            got |= 0 if self.full_cores else self._cpus(inside & ~got, rest)
         return got if got.bit_count() == need else 0
 
     def _lowest_in(self, cache: Unit, free: int, need: int) -> int:
@@ -104,12 +122,16 @@ class Packing:
         return got if got.bit_count() == need else 0
 
 
-def _whole(order: Iterable[Unit], free: int, need: int, size: int | None = None) -> int:
-    """Units that are wholly free and wholly needed, in *order*; only those of *size*, where it is given."""
+def _whole(order: Iterable[Unit], free: int) -> Iterator[Unit]:
+    return (unit for unit in order if unit.cpus & free == unit.cpus)
+
+
+def _needed(whole: Iterable[Unit], need: int) -> int:
+    """As many of the *whole* units, in order, as are needed whole."""
     taken = 0
-    for unit in order:
+    for unit in whole:
         count = unit.cpus.bit_count()
-        if count <= need and not unit.cpus & ~free | unit.cpus & taken and size in (None, count):
+        if count <= need and not unit.cpus & taken:
             taken |= unit.cpus
             need -= count
             if not need:
