@@ -4,7 +4,6 @@ import shutil
 import ssl
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,21 +12,14 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 from tests.apiserver import Drop, Fault, Garbage, Hang, LocalApiServer, Refuse, Slow
+from tests.apiserver.waiting import DEADLINE_S, until
 from tests.sources.specimens import pod, uid
 
 from pinfold.sources.apiserver import ApiServerPods, Timing
 from pinfold.sources.client import ApiServer, ApiServerError
 
-DEADLINE_S = 30.0
 PATIENT = Timing(watch_s=(240, 240), pause_factor=0.02)
 QUICK = Timing(list_read_s=0.5, watch_read_s=0.5, pause_factor=0.02)
-
-
-def until(true: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + DEADLINE_S
-    while not true():
-        assert time.monotonic() < end, f"not within {DEADLINE_S:g} s: {what}"
-        time.sleep(0.005)
 
 
 class Watcher:
