@@ -18,12 +18,12 @@ def _status(code: int, **details: object) -> dict[str, object]:
 
 
 def test_a_page_holds_trimmed_pods_by_uid_and_the_way_to_the_next() -> None:
-    listed = page(json.dumps({"metadata": {"resourceVersion": "9", "continue": "t"}, "items": [pod(1)]}).encode())
+    listed = page([json.dumps({"metadata": {"resourceVersion": "9", "continue": "t"}, "items": [pod(1)]}).encode()])
     assert listed == Page({uid(1): trimmed(pod(1))}, "9", "t")
 
 
 def test_a_list_without_items_is_an_empty_node() -> None:
-    assert page(b'{"kind":"PodList","metadata":{"resourceVersion":"9"},"items":null}') == Page({}, "9")
+    assert page([b'{"kind":"PodList","metadata":{"resourceVersion":"9"},"items":null}']) == Page({}, "9")
 
 
 def test_an_event_holds_the_version_to_resume_at() -> None:
@@ -87,11 +87,11 @@ def test_a_status_becomes_what_to_do(code: int, body: bytes, retry_after_s: floa
 )
 def test_garbage_is_a_failure_and_no_exception(line: bytes) -> None:
     assert isinstance(event(line), Failed)
-    assert isinstance(page(line), Failed)
+    assert isinstance(page([line]), Failed)
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_no_bytes_raise(body: bytes) -> None:
     event(body)
-    page(body)
+    page([body])
     refusal(500, body)

@@ -4,11 +4,12 @@ Pure. Bytes in, values out; garbage is a value too. Source: Kubernetes API conce
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from pinfold.sources.json_stream import members
 from pinfold.sources.picture import RawPod, trimmed
 
 _GARBAGE: Final = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
@@ -69,12 +70,16 @@ class Failed:
 Ending = Closed | Silent | Expired | Busy | Failed
 
 
-def page(body: bytes) -> Page | Failed:
-    """A PodList as it came."""
+def page(pieces: Iterable[bytes]) -> Page | Failed:
+    """A PodList, while it comes."""
+    objects: dict[str, RawPod] = {}
+    metadata: Mapping[str, Any] = {}
     try:
-        document = json.loads(body)
-        metadata = document["metadata"]
-        objects = {_uid(item): trimmed(item) for item in document.get("items") or ()}
+        for key, value in members(pieces, each="items"):
+            if key == "metadata":
+                metadata = value
+            elif key == "items" and value is not None:
+                objects[_uid(value)] = trimmed(value)
         return Page(objects, _version(metadata["resourceVersion"]), metadata.get("continue") or "")
     except _GARBAGE as error:
         return Failed(f"the answer is no PodList: {error!r}")

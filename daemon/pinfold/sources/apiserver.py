@@ -132,10 +132,9 @@ class ApiServerPods:
                     return self._watched(answer)
 
     def _listed(self, answer: Answer) -> Ending | None:
-        body = answer.body(PAGE_LIMIT_BYTES)
         if answer.status != 200:
-            return refusal(answer.status, body, answer.retry_after_s)
-        match page(body):
+            return refusal(answer.status, answer.body(LINE_LIMIT_BYTES), answer.retry_after_s)
+        match page(answer.pieces(PAGE_LIMIT_BYTES)):
             case Page() as listed:
                 self._heard()
                 self._move(self._course.listed(listed))
@@ -148,6 +147,8 @@ class ApiServerPods:
             return refusal(answer.status, answer.body(LINE_LIMIT_BYTES), answer.retry_after_s)
         self._answer = answer
         try:
+            if self._closing.is_set():  # close() looked before there was an answer to shut
+                return Closed()
             self._heard()
             self._move(self._course.answered())
             for line in answer.lines(LINE_LIMIT_BYTES):

@@ -50,6 +50,14 @@ class Answer:
             raise ApiServerError(f"an answer longer than {limit_bytes} bytes")
         return held
 
+    def pieces(self, limit_bytes: int) -> Iterator[bytes]:
+        """The body as it comes."""
+        while piece := self._response.read1(_CHUNK_BYTES):
+            limit_bytes -= len(piece)
+            if limit_bytes < 0:
+                raise ApiServerError("the answer does not end")
+            yield piece
+
     def lines(self, limit_bytes: int) -> Iterator[bytes]:
         """Each line as soon as it is there; a half line at the end raises ApiServerError."""
         held = b""
