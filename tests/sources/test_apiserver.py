@@ -341,7 +341,7 @@ def test_a_pod_of_the_cluster_asks_over_tls_with_the_token_of_its_service_accoun
 def test_a_missing_service_account_and_a_broken_kubeconfig_are_told(tmp_path: Path) -> None:
     with pytest.raises(ApiServerError, match="service account"):
         ApiServer.in_cluster(tmp_path, {})
-    for text in ("", "{", "clusters: []\n"):
+    for text in ("", "{", "[]", "clusters: []\n", "current-context: x\ncontexts: 5\nclusters: 7\n"):
         (tmp_path / "config").write_text(text)
         with pytest.raises(ApiServerError, match="config is no kubeconfig"):
             ApiServer.from_kubeconfig(tmp_path / "config")

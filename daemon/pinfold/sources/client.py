@@ -117,6 +117,8 @@ class ApiServer:
             )
         except (ConfigException, OSError, yaml.YAMLError) as error:
             raise ApiServerError(f"{path} is no kubeconfig to ask the API server with: {error}") from error
+        except (TypeError, ValueError, KeyError, AttributeError) as error:  # the loader takes the shape for granted
+            raise ApiServerError(f"{path} is no kubeconfig: {error!r}") from error
         return cls(configuration)
 
     @contextmanager
