@@ -1,7 +1,7 @@
 """What the bench needs of the host: a few tools, and Debian's packages from a mirror.
 
-The packages of the guest never touch the host's own system: they come through an apt of our own, with signatures
-checked, and are only unpacked.
+Those packages, the emulator's and the guest's, never touch the host's own system: they come through an apt of our own,
+with signatures checked, and are only unpacked.
 """
 
 import os
@@ -18,7 +18,6 @@ SUITES = {
 }
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 TOOLS = {  # the command, the Debian package that has it
-    "qemu-system-x86_64": "qemu-system-x86",
     "mke2fs": "e2fsprogs",
     "setpriv": "util-linux",
     "apt-get": "apt",
@@ -31,7 +30,7 @@ class BenchError(Exception):
 
 
 class NotAvailableError(unittest.SkipTest):
-    """This host cannot boot a virtual machine; the text says what to install. A test that meets it is skipped."""
+    """This host cannot boot a virtual machine; the text says what is missing. A test that meets it is skipped."""
 
 
 def sh(script: str, *args: object, **env: str) -> str:

@@ -24,11 +24,9 @@ from tests.vm.host import BenchError
 from tests.vm.images import CHECKOUT, GUEST, PYTHONS, SITE
 
 LATE = 124  # the exit status of a command that ran out of time, as timeout(1) has it
-# SMT needs a CPU family that has Intel's topology leaves. QEMU 7.2's cmpxchg16b (cx16) corrupts the kernel's allocator.
+# Emulated cmpxchg16b (cx16) of QEMU 7.2 corrupted the kernel's allocator now and then. SMT needs a CPU family that has
+# Intel's topology leaves.
 CPU = "Nehalem,-cx16"
-# A thread for each CPU (multi) is hardly faster here, and QEMU before 8.1 then keeps a stale translation of code that
-# another CPU just patched: one boot of 7.3 in three with 16 CPUs ended with "Oops: int3".
-ACCELERATOR = "tcg,thread=single"
 BOOT = (
     "console=ttyS0 loglevel=4 oops=panic panic=-1 mitigations=off nokaslr no_timer_check random.trust_cpu=on audit=0"
     " rdinit=/init cryptomgr.notests initcall_blacklist=jent_mod_init,load_system_certificate_list,init_encrypted"
@@ -71,7 +69,7 @@ def run_in_vm(
     cgroup2 to itself, with nothing enabled. *shares* are further directories to copy in. *echo* also prints the output
     as it comes; *tty* gives the command our terminal instead.
 
-    Raises NotAvailableError where the host has no QEMU, BenchError where the machine failed.
+    Raises NotAvailableError where the host can't, BenchError where the machine failed.
     """
     host.check()
     vmlinuz, system = images.kernel(kernel) / "vmlinuz", images.disk(debian)
@@ -93,18 +91,9 @@ def run_in_vm(
         (initrd := Path(scratch, "initrd")).write_bytes(_first_files(vmlinuz, system / "busybox", "".join(lines)))
         console = console or Path(scratch, "console")
         argv = [
-            *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot"),
-            *(
-                "-display",
-                "none",
-                "-M",
-                "pc",
-                "-cpu",
-                CPU,
-                "-accel",
-                "tcg,thread=multi",
-                *_nodes(smp, numa, dist, mem_mib),
-            ),
+            *("setpriv", "--pdeathsig", "KILL", *images.emulator()),
+            *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
+            *("-M", "pc", "-cpu", CPU, "-accel", "tcg,thread=multi", *_nodes(smp, numa, dist, mem_mib)),
             *("-kernel", str(vmlinuz), "-initrd", str(initrd), "-append", f"{BOOT} {append}"),
             *("-serial", f"file:{console}", "-serial", "stdio"),
         ]

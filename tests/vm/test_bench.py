@@ -78,6 +78,7 @@ def played(request: pytest.FixtureRequest) -> Played:
         init=init,
         smp="16,sockets=2,cores=4,threads=2",
         numa="2",
+        timeout_s=900,
     )
     assert done.status == 0, done.output
     return Played(driver, init, root, json.loads(done.output))
