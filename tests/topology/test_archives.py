@@ -98,7 +98,7 @@ def test_lscpu_agrees_where_there_is_no_stored_reading(machine: str, tmp_path: P
     possible = tmp_path / "sys/devices/system/cpu/possible"
     if not possible.exists():
         possible.write_text(f"0-{len(list(possible.parent.glob('cpu[0-9]*'))) - 1}\n")
-    parse = ["lscpu", "--sysroot", tmp_path, "--parse=CPU,CORE,SOCKET,NODE,CACHE"]
+    parse = ["lscpu", "--sysroot", str(tmp_path), "--parse=CPU,CORE,SOCKET,NODE,CACHE"]
     table = subprocess.run(parse, capture_output=True, text=True, check=True).stdout
     second = by_lscpu(table)
     same = ours(root).facts(second.cpus, ())

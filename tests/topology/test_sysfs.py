@@ -78,18 +78,22 @@ def test_what_was_written_is_read(shape: dict[str, Any]) -> None:
     online = [cpu for cpu in range(all_cores * threads) if cpu not in shape["offline"]]
     assert list(topology.online) == online
     assert set(topology.offline) == shape["offline"]
+    l3s = [{one for one in online if core_of(one) // shape["cores"] == l3} for l3 in range(all_cores // shape["cores"])]
+
+    def parts_its_node(l3: set[int]) -> bool:
+        node = {one for one in online if core_of(one) // per_node == core_of(min(l3)) // per_node}
+        return l3 != node and len({core_of(one) for one in l3}) > 1
+
+    parted = set().union(*(l3 for l3 in l3s if l3 and parts_its_node(l3)))
     for cpu in online:
         here = topology.by_id[cpu]
         assert here.core == min(other for other in online if core_of(other) == core_of(cpu))
         assert here.node == core_of(cpu) // per_node
         assert here.socket == here.node // shape["nodes_per_socket"]
-        in_node = {other for other in online if topology.by_id[other].node == here.node}
-        in_l3 = {other for other in online if core_of(other) // shape["cores"] == core_of(cpu) // shape["cores"]}
         together = {other for other in online if topology.by_id[other].uncore == here.uncore}
-        if in_l3 != in_node and len({topology.by_id[other].core for other in in_l3}) > 1:
-            assert together == in_l3
-        else:
-            assert together <= {other for other in online if topology.by_id[other].socket == here.socket}
+        in_l3 = l3s[core_of(cpu) // shape["cores"]]
+        in_socket = {other for other in online if topology.by_id[other].socket == here.socket}
+        assert together == (in_l3 if parts_its_node(in_l3) else in_socket - parted)
 
     assert [node.id for node in topology.nodes] == list(range(nodes + shape["memory_only_nodes"]))
     names = {64: "hugepages-64Ki", 2048: "hugepages-2Mi", 1048576: "hugepages-1Gi"}
