@@ -7,30 +7,42 @@ of its own, `pinfold run`; its reconcile period is an hour, so that what is repa
 """
 
 import argparse
-import http.client
-import json
 import os
-import re
 import shutil
 import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests.vm.daemon import MANIFESTS, OPTIONS, Daemon, pinfold, until
 from tests.vm.node import Node, Process, Task, everyone
 from tests.vm.node.tasks import CGROUPS, parse, settings
 
 WORKLOADS = Path(__file__).with_name("workloads")
-MANIFESTS, STATE, LOG = Path("/run/manifests"), Path("/run/pinfold"), Path("/run/pinfold.log")
-PATIENCE_S = 90.0
 ONLINE = frozenset(parse(Path("/sys/devices/system/cpu/online").read_text()))
 SLICES = {"engine": 3, "postgres": 2, "server": 2, "feed": 1}
 """Container → CPUs of its exclusive slice, as the manifests ask."""
+UID = "11111111-2222-4333-8444-5555555555"
+BAD = {
+    "no-pod.yaml": "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n",
+    "path.yaml": "metadata: {name: a, uid: ../../system.slice}\nspec: {containers: [{name: a}]}\n",
+    "nameless.yaml": f"metadata: {{name: b, uid: {UID}01}}\nspec: {{containers: [{{image: x}}]}}\n",
+    "quantity.yaml": f"metadata: {{name: c, uid: {UID}02}}\n"
+    "spec: {containers: [{name: a, resources: {requests: {cpu: 2x}}}]}\n",
+    "twice.yaml": f"metadata: {{name: d, uid: {UID}03}}\nspec: {{containers: [{{name: a}}]}}\n",
+    "again.yaml": f"metadata: {{name: e, uid: {UID}03}}\nspec: {{containers: [{{name: a}}]}}\n",
+    "torn.yaml": "metadata: {name: [",
+}
+"""Manifests that are none: each is told, and harms nobody else."""
+TOO_BIG = f"""
+metadata: {{name: too-big, namespace: bad, uid: {UID}04}}
+spec:
+  resources: {{requests: {{cpu: 99, memory: 64Mi}}, limits: {{cpu: 99, memory: 64Mi}}}}
+  containers: [{{name: a}}]
+"""
 POOLS = {"trading/match-engine": 4, "db/postgres": 3, "ml/inference": 3, "legacy/feed": 2}
 
 
@@ -45,77 +57,6 @@ class Checks:
     def each(self, wrong: Iterable[object], what: str) -> None:
         found = list(wrong)
         self(not found, what, found[:5])
-
-
-def until(what: str, holds: Callable[[], object], patience_s: float = PATIENCE_S) -> bool:
-    deadline = time.monotonic() + patience_s
-    while not holds():
-        if time.monotonic() > deadline:
-            print(f"gave up waiting: {what}", flush=True)
-            return False
-        time.sleep(0.2)
-    return True
-
-
-class Daemon:
-    """`pinfold run` as a process, and what it says of itself over its endpoint."""
-
-    ARGUMENTS = ("--manifests", str(MANIFESTS), "--set", f"stateDir={STATE}", "--set", "cpuManagerReconcilePeriod=1h")
-
-    def __init__(self) -> None:
-        log = LOG.open("ab")
-        self.began = LOG.stat().st_size
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "pinfold", "run", *self.ARGUMENTS], stderr=log, stdout=log
-        )
-        if not until("the daemon is ready", lambda: self.get("/readyz")):
-            sys.exit(f"the daemon did not become ready:\n{LOG.read_text()[-3000:]}")
-
-    def get(self, path: str) -> str:
-        """The body of a 200, else nothing."""
-        connection = http.client.HTTPConnection("127.0.0.1", 9732, timeout=20)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            body = answer.read().decode()
-            return body if answer.status == 200 else ""
-        except OSError:
-            return ""
-        finally:
-            connection.close()
-
-    def metric(self, name: str) -> float:
-        """The sum of a metric's samples."""
-        return sum(
-            float(line.rpartition(" ")[2])
-            for line in self.get("/metrics").splitlines()
-            if re.match(rf"{name}[{{ ]", line)
-        )
-
-    def pods(self) -> dict[str, Any]:
-        return {f"{pod['namespace']}/{pod['name']}": pod for pod in json.loads(self.get("/status"))["pods"]}
-
-    def events(self) -> list[dict[str, Any]]:
-        """This process's log lines so far."""
-        lines = LOG.read_bytes()[self.began :].decode().splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
-
-    def settled(self) -> bool:
-        """Every pool is made and every running container is where it should be."""
-        pods = self.pods()
-        return all(
-            name in pods and pods[name]["outcome"] == "pinned" and pods[name]["kernel"] and not pods[name]["drift"]
-            for name in POOLS
-        )
-
-    def stop(self, signum: int) -> int:
-        self.process.send_signal(signum)
-        return self.process.wait(PATIENCE_S)
-
-
-def pinfold(*arguments: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "pinfold", *arguments]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, env={**os.environ, "NO_COLOR": "1"})
 
 
 def confined(check: Checks, when: str, processes: list[Process], daemon: Daemon) -> None:
@@ -159,6 +100,14 @@ def _strays(
             yield f"{task} of {pod or 'the host'} is on a pool"
 
 
+def bad_input(check: Checks, daemon: Daemon) -> None:
+    """Each bad manifest is told by name, and a pod that asks for too much is refused with a reason."""
+    told = {event["where"]: event["reason"] for event in daemon.events() if event["event"] == "pod.invalid"}
+    check.each((name for name in BAD if not any(name in where for where in told)), "bad input: each manifest is told")
+    refused = daemon.pods()["bad/too-big"]
+    check(refused["outcome"] == "shared" and bool(refused["refusal"]), "bad input: too large a pod is refused", refused)
+
+
 def drift(check: Checks, node: Node, daemon: Daemon) -> None:
     """Somebody rewrites a pinned container's set by hand."""
     engine = next(process for process in node.processes() if process.container == "engine")
@@ -186,7 +135,7 @@ def killed(check: Checks, node: Node, daemon: Daemon) -> Daemon:
     held = settings()
     daemon.stop(signal.SIGKILL)
     daemon = Daemon()
-    until("settled after the restart", daemon.settled)
+    until("settled after the restart", lambda: daemon.settled(*POOLS))
     after = {name: (pod["pool"], pod["containers"]) for name, pod in daemon.pods().items()}
     check(before == after, "kill -9: the same ledger", (before, after))
     check(settings() == held, "kill -9: the same files")
@@ -220,16 +169,12 @@ def stop_and_release(check: Checks, daemon: Daemon, before: dict[str, str], when
     held = settings()
     check(daemon.stop(signal.SIGTERM) == 0, f"{when}: SIGTERM ends the daemon with 0")
     check(settings() == held, f"{when}: SIGTERM leaves the pins")
-    done = pinfold("release", *_options())
+    done = pinfold("release", *OPTIONS)
     check(done.returncode == 0, f"{when}: release ends with 0", done.stdout + done.stderr)
     released(check, before, when)
     if when == "second release":
         masks = {task.cpus for task in everyone()}
         check(masks == {_text(ONLINE)}, f"{when}: every task may use every CPU again", masks)
-
-
-def _options() -> list[str]:
-    return ["--set", f"stateDir={STATE}"]
 
 
 def _text(cpus: Iterable[int]) -> str:
@@ -248,15 +193,18 @@ def play(driver: str, root: str) -> Checks:
     daemon = Daemon()
     for path in WORKLOADS.glob("*.yaml"):
         shutil.copy(path, MANIFESTS)
-    until("the manifests are read", lambda: len(daemon.pods()) == len(pods))
+    for name, text in {**BAD, "too-big.yaml": TOO_BIG}.items():
+        (MANIFESTS / name).write_text(text)
+    until("the manifests are read", lambda: len(daemon.pods()) == len(pods) + 1)
     for pod in pods.values():
         node.start_pod(pod)
-    check(until("all pods are pinned", daemon.settled), "all four pools are made", daemon.pods())
+    check(until("all pods are pinned", lambda: daemon.settled(*POOLS)), "all four pools are made", daemon.pods())
     confined(check, "started", node.processes(), daemon)
+    bad_input(check, daemon)
     print(pinfold("status").stdout, flush=True)
     explained = pinfold("explain", "trading/match-engine")
     check(explained.returncode == 0 and "engine" in explained.stdout, "explain tells of the pod", explained)
-    verified = pinfold("verify", *_options())
+    verified = pinfold("verify", *OPTIONS)
     check(verified.returncode == 0, "verify finds no drift", verified.stdout + verified.stderr)
     drift(check, node, daemon)
     node.exec(pods["match-engine"]["metadata"]["uid"], "engine")
@@ -268,12 +216,20 @@ def play(driver: str, root: str) -> Checks:
     check(until("the pool is freed", lambda: "db/postgres" not in daemon.pods()), "a pod that is gone frees its pool")
     node.start_pod(pods["postgres"])
     shutil.copy(WORKLOADS / "postgres.yaml", MANIFESTS)
-    check(until("the late pod is pinned", daemon.settled), "a pod known only after it runs is pinned", daemon.pods())
+    check(
+        until("the late pod is pinned", lambda: daemon.settled(*POOLS)),
+        "a pod known only after it runs is pinned",
+        daemon.pods(),
+    )
     confined(check, "after a late pod", node.processes(), daemon)
     stop_and_release(check, daemon, before, "first release")
     running = settings()
     daemon = Daemon()
-    check(until("pods found running are pinned", daemon.settled), "pods found running are pinned", daemon.pods())
+    check(
+        until("pods found running are pinned", lambda: daemon.settled(*POOLS)),
+        "pods found running are pinned",
+        daemon.pods(),
+    )
     stop_and_release(check, daemon, running, "second release")
     return check
 

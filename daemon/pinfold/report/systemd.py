@@ -17,3 +17,12 @@ def notify(*states: str) -> None:
             channel.sendto("\n".join(states).encode(), "\0" + address[1:] if address[0] == "@" else address)
         except OSError:
             return
+
+
+def watchdog_s() -> float:
+    """How long the service manager waits for a sign of life; infinite where it waits for none.
+
+    Source: sd_watchdog_enabled(3).
+    """
+    text = os.environ.get("WATCHDOG_USEC", "")
+    return int(text) / 1e6 if text.isdecimal() and int(text) else float("inf")

@@ -1,0 +1,135 @@
+"""What is told, once each: log events, the time line of the page, and the counts that no snapshot can give.
+
+It remembers what it has told already; nothing else depends on that.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import structlog
+
+from pinfold.agent.enforcement import Enforced
+from pinfold.cgroups.executor import Outcome as WriteOutcome
+from pinfold.cgroups.executor import Result
+from pinfold.cgroups.verify import Drift
+from pinfold.planning.ledger import Ledger
+from pinfold.planning.planner import Plan
+from pinfold.planning.reasons import Decision, Outcome
+from pinfold.pods.model import InvalidPod, PodUid
+from pinfold.report.counters import Counters
+from pinfold.report.snapshot import Moment, remembered
+
+log = structlog.get_logger()
+
+
+class Chronicle:
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._decisions: dict[PodUid, Decision] = {}
+        self._invalid: frozenset[InvalidPod] = frozenset()
+        self._residual: frozenset[Drift] = frozenset()
+        self.counters = Counters()
+        self.recent: tuple[Moment, ...] = ()
+
+    def failed(self, error: Exception) -> None:
+        """An error that the loop outlives."""
+        self.counters = self.counters.failed(type(error).__name__, self._now(), str(error))
+
+    def moment(self, event: str, pod: str, message: str) -> None:
+        self.recent = remembered(self.recent, (Moment(self._now(), event, pod, message),))
+
+    def invalid(self, invalid: Iterable[InvalidPod]) -> None:
+        """Objects that cannot be taken as pods: each is told when it comes and when it is mended."""
+        now = frozenset(invalid)
+        for one in sorted(now - self._invalid, key=lambda bad: bad.where):
+            log.error("pod.invalid", where=one.where, reason=one.reason, message=one.message)
+            self.moment("pod.invalid", "", f"{one.where}: {one.reason}: {one.message}")
+        for one in sorted(self._invalid - now, key=lambda bad: bad.where):
+            log.info("pod.mended", where=one.where)
+        self._invalid = now
+
+    def decided(self, plan: Plan, held: Ledger) -> tuple[Decision, ...]:
+        """What *plan*, which started from *held*, decided otherwise than was told before; those decisions."""
+        self.counters = self.counters.decided(self._decisions, held, plan)
+        fresh = tuple(one for one in plan.decisions if self._decisions.get(one.uid) != one)
+        for one in fresh:
+            if one.outcome is not Outcome.UNMANAGED:
+                self._tell(one)
+        for uid, entry in held.entries.items():
+            if uid not in plan.ledger.entries:
+                log.info("pool.freed", pod=f"{entry.namespace}/{entry.name}", pod_uid=uid, cpus=str(entry.owned))
+                self.moment("pool.freed", f"{entry.namespace}/{entry.name}", f"CPUs {entry.owned} are free again")
+        self._decisions = {one.uid: one for one in plan.decisions}
+        return fresh
+
+    def _tell(self, decision: Decision) -> None:
+        facts = {
+            "pod": decision.full_name,
+            "pod_uid": decision.uid,
+            "cpus": str(decision.pool),
+            "mems": str(decision.mems),
+        }
+        if (no := decision.refusal) is None:
+            log.info("pool.pinned", **facts)
+            self.moment(
+                "pool.pinned", decision.full_name, f"owns CPUs {decision.pool}" if decision.pool else decision.because
+            )
+            return
+        event = "pool.degraded" if decision.outcome is Outcome.DEGRADED else "pool.refused"
+        log.warning(event, **facts, reason=no.word.value, message=no.message, remedy=no.remedy)
+        self.moment(event, decision.full_name, f"{no.word}: {no.message}")
+
+    def enforced(self, enforced: Enforced, drifted: Iterable[Drift], names: Mapping[PodUid, str]) -> None:
+        """What was written, what had *drifted* before that, and what still does."""
+        for outcome in enforced.outcomes:
+            _told_write(outcome, _name(names, outcome.write.pod))
+        residual = frozenset(enforced.drift)
+        repaired: dict[str, int] = {}
+        places = {(one.path, one.file) for one in residual}
+        for one in drifted:
+            log.warning(
+                "cpuset.drifted",
+                pod=_name(names, one.pod),
+                cgroup=one.path,
+                file=one.file.value,
+                want=one.want,
+                have=one.have,
+                reason=one.cause.value,
+            )
+            self.moment(
+                "cpuset.drifted", _name(names, one.pod), f"{one.path}/{one.file}: {one.have!r} instead of {one.want!r}"
+            )
+            if (one.path, one.file) not in places:
+                repaired[one.cause.value] = repaired.get(one.cause.value, 0) + 1
+        for one in sorted(residual - self._residual, key=lambda drift: (drift.path, drift.file)):
+            log.error(
+                "cpuset.unmended",
+                pod=_name(names, one.pod),
+                cgroup=one.path,
+                file=one.file.value,
+                want=one.want,
+                have=one.have,
+                reason=one.cause.value,
+            )
+        self._residual = residual
+        self.counters = self.counters.mended(repaired)
+
+    def reconciled(self, seconds: float, enforced: Enforced | None) -> None:
+        done = enforced.count(Result.DONE) if enforced else 0
+        refused = enforced.count(Result.REFUSED) if enforced else 0
+        self.counters = self.counters.reconciled(seconds, done + refused, refused)
+
+
+def _told_write(outcome: WriteOutcome, pod: str) -> None:
+    write = outcome.write
+    facts = {"pod": pod, "cgroup": write.path, "file": write.file.value, "want": write.value, "reason": write.why}
+    if outcome.result is Result.REFUSED:
+        log.warning("cgroup.refused", **facts, message=outcome.message)
+    elif outcome.result is Result.DONE:
+        log.info("cgroup.written", **facts)
+    else:
+        log.debug("cgroup.passed_over", **facts, message=outcome.result.value)
+
+
+def _name(names: Mapping[PodUid, str], uid: PodUid | None) -> str:
+    """namespace/name; empty for what serves several pods, the UID for a pod that no source knows any more."""
+    return names.get(uid, uid) if uid else ""

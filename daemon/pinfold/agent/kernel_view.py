@@ -1,0 +1,57 @@
+"""What the kernel holds, in the words of the report. Pure: values of ``cgroups`` in, values of ``report`` out."""
+
+from collections.abc import Iterable, Iterator
+
+from pinfold.cgroups.layout import Node
+from pinfold.cgroups.paths import CgroupPath, above
+from pinfold.cgroups.tree import PodCgroup
+from pinfold.cgroups.verify import Drift
+from pinfold.cpuset import CpuSet, NodeSet
+from pinfold.pods.model import PodUid
+from pinfold.report.snapshot import Drift as ReportedDrift
+from pinfold.report.snapshot import KernelView, PodInKernel
+
+
+def pods_in_kernel(node: Node, drift: Iterable[Drift]) -> dict[PodUid, PodInKernel]:
+    """Of each pod that has a cgroup: what is read there, and what of *drift* is its own."""
+    by_pod: dict[PodUid, list[ReportedDrift]] = {}
+    for one in drift:
+        if one.pod:
+            by_pod.setdefault(one.pod, []).append(reported(one))
+    return {uid: _pod(node, pod, tuple(by_pod.get(uid, ()))) for uid, pod in node.tree.pods.items()}
+
+
+def reported(drift: Drift) -> ReportedDrift:
+    return ReportedDrift(drift.path, drift.file.value, drift.want, drift.have, drift.cause.value)
+
+
+def _pod(node: Node, pod: PodCgroup, drift: tuple[ReportedDrift, ...]) -> PodInKernel:
+    containers: dict[str, KernelView] = {}
+    others: list[KernelView] = []
+    for container in pod.containers:
+        view = _view(node, container.path)
+        if view is None:
+            continue
+        if name := node.names.get(container.id or ""):
+            containers[name] = view
+        else:
+            others.append(view)
+    return PodInKernel(_view(node, pod.path), containers, tuple(others), drift)
+
+
+def _view(node: Node, path: CgroupPath) -> KernelView | None:
+    """None where the cgroup was not read or is gone.
+
+    Without the controller in the cgroup above there are no files: then the nearest cgroup above that has them counts.
+    """
+    if (state := node.held.get(path)) is None:
+        return None
+    line = [node.held[one] for one in (path, *above(path)) if one in node.held]
+    cpus: Iterator[CpuSet] = (one.cpus_effective for one in line if one.cpus_effective is not None)
+    mems: Iterator[NodeSet] = (one.mems_effective for one in line if one.mems_effective is not None)
+    return KernelView(
+        cgroup=path,
+        cpus=next(cpus, node.topology.online),
+        mems=next(mems, node.topology.memory_nodes),
+        partition=state.partition or "",
+    )

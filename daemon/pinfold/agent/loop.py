@@ -1,0 +1,309 @@
+"""The loop: one thread that sleeps until something rings, and then makes the node as the plan wants it.
+
+Sources only ring; what to do is decided in the core; here they meet. An error in one turn is told and counted, and
+the next turn begins anew from what the kernel holds: pods go on as they are.
+"""
+
+import platform
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from pinfold import __version__
+from pinfold.agent.chronicle import Chronicle
+from pinfold.agent.enforcement import Enforced, NodeCgroups
+from pinfold.agent.kernel_view import pods_in_kernel
+from pinfold.agent.rebuild import rebuilt
+from pinfold.agent.sources import Sources
+from pinfold.cgroups import watch
+from pinfold.cgroups.found import Found, adopted, from_text, to_text
+from pinfold.cgroups.held import held
+from pinfold.cgroups.layout import Layout
+from pinfold.cgroups.paths import ROOT
+from pinfold.cgroups.tree import NoTree, Tree
+from pinfold.cgroups.verify import verify
+from pinfold.cgroups.wanted import wanted
+from pinfold.config import Config, ConfigError, policy
+from pinfold.errors import PinfoldError
+from pinfold.planning.ledger import Ledger
+from pinfold.planning.planner import Plan, World, plan
+from pinfold.planning.policy import MemoryPolicy
+from pinfold.pods.model import InvalidPod, Pod, PodUid
+from pinfold.report import systemd
+from pinfold.report.snapshot import Exclusivity, Mode, PodInKernel, Snapshot, pod_statuses
+from pinfold.sources.kubelet_state import Peace
+from pinfold.sources.wakeup import Timer
+from pinfold.state import Checkpoint, StateDirectory, StateError, boot_id
+from pinfold.topology.sysfs import read_topology
+
+APPEARS_WITHIN_S = 60.0
+"""A pod whose cgroup has not appeared for so long is told about: its CPUs lie idle."""
+RETRY_S = 60.0
+"""A partition that the kernel refused is tried again after so long."""
+TURNS = 5
+"""How often a turn that found new cgroups to watch is followed by another at once."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """What the sources say, at the beginning of a turn."""
+
+    pods: tuple[Pod, ...]
+    invalid: tuple[InvalidPod, ...]
+    tree: Tree
+    names: Mapping[str, str]
+
+
+class Agent:
+    """One node's loop. Raises PinfoldError when made, where it cannot work at all."""
+
+    def __init__(
+        self,
+        config: Config,
+        state: StateDirectory,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._config, self._state, self._clock, self._now = config, state, clock, now
+        self._boot = boot_id()
+        self._cgroups = NodeCgroups(config)
+        self._capability = self._cgroups.capability({})
+        self._topology = read_topology(Path(config.sysfs_root))
+        self._policy, self._warnings = policy(config, self._topology)
+        self._chronicle = Chronicle(now)
+        self._checkpoint = Checkpoint()
+        self._found: Found = {}
+        self._lost = not self._loaded()
+        """The checkpoint was lost: whose pins these are must be read off the kernel."""
+        self._layout = Layout()
+        self._unseen_since: dict[PodUid, float] = {}
+        self._refused_at: dict[PodUid, float] = {}
+        self._peace: Peace | None = None
+        self._snapshot: Snapshot | None = None
+        self._started_at, self._turned_at = now(), clock()
+        self._interrupted = threading.Event()
+        self.sources = Sources(config, self._cgroups.fs.mount)
+
+    # Read from other threads: each gives one immutable value.
+
+    def snapshot(self) -> Snapshot | None:
+        """The newest picture; None before the first turn is done."""
+        return self._snapshot
+
+    def heartbeat_age_s(self) -> float:
+        """Since the loop last turned."""
+        return self._clock() - self._turned_at
+
+    def interrupt(self) -> None:
+        """Have `run` return after this turn; from a signal handler too. Pins stay."""
+        self._interrupted.set()
+        self.sources.wakeup.wake()
+
+    def run(self) -> None:
+        """Turn until interrupted."""
+        period_s = self._config.cpu_manager_reconcile_period
+        while not self._interrupted.is_set():
+            for _ in range(TURNS):
+                if not self.reconcile():
+                    break
+            systemd.notify("READY=1", "WATCHDOG=1")
+            timer = Timer(period_s, self._clock() + period_s)
+            while not self._interrupted.is_set() and not timer.due(self._clock()):
+                if self.sources.wait(min(timer.remaining_s(self._clock()), systemd.watchdog_s() / 2)):
+                    break
+                systemd.notify("WATCHDOG=1")
+            if timer.due(self._clock()):
+                self.sources.refresh()
+        self._interrupted.clear()
+
+    def close(self) -> None:
+        self.sources.close()
+        self._cgroups.close()
+
+    def reconcile(self) -> bool:
+        """One turn; whether another should follow at once."""
+        again = False
+        try:
+            again = self._turn(self._clock())
+        except PinfoldError as error:
+            log.error("reconcile.failed", reason=str(error))
+            self._failed(error)
+        except Exception as error:
+            log.exception("reconcile.failed", reason=repr(error))
+            self._failed(error)
+        self._turned_at = self._clock()
+        return again
+
+    def _failed(self, error: Exception) -> None:
+        self._chronicle.failed(error)
+        if self._snapshot:
+            self._snapshot = replace(self._snapshot, counters=self._chronicle.counters)
+
+    def _turn(self, began: float) -> bool:
+        if self.sources.hotplugged():
+            self._reread_machine()
+        pods, invalid = self.sources.pods()
+        self._chronicle.invalid(invalid)
+        tree = self._cgroups.discover()
+        if isinstance(tree, NoTree):
+            decided = plan(World(self._topology, self._policy, _active(pods)), self._checkpoint.ledger)
+            self._publish(began, pods, invalid, decided, {}, Mode.OBSERVING, tree.message)
+            return bool(self.sources.watch({ROOT}))
+        picture = _Picture(pods, invalid, tree, self.sources.names(tree, pods))
+        found = self.sources.peace()
+        peace = self._peace = found if found.certain else self._peace
+        if peace is None or (self._lost and not self.sources.synced):
+            return False  # whose the cpusets are, or whose a pin is, is not known yet: all stays as it is
+        decided = self._decide(picture, peace) if peace.cpusets else Plan(Ledger(), (), self._topology.online)
+        enforced = self._enforce(picture, decided, began)
+        self._lost = False
+        self._chronicle.reconciled(self._clock() - began, enforced)
+        mode = Mode.ENFORCING if peace.cpusets else Mode.OBSERVING
+        kernel = pods_in_kernel(enforced.node, enforced.drift)
+        self._capability = self._cgroups.capability(enforced.node.held)
+        self._publish(began, pods, invalid, decided, kernel, mode, peace.reason)
+        return self.sources.watch(watch.watched(tree, decided.ledger, self._found, enforced.node.enforcement))
+
+    def _decide(self, picture: _Picture, peace: Peace) -> Plan:
+        tree, active = picture.tree, _active(picture.pods)
+        ledger = self._checkpoint.ledger if not self._lost else self._rebuilt(picture)
+        away = ledger.entries.keys() - {pod.uid for pod in active}
+        invalid = {one.uid for one in picture.invalid}
+        inside = held(self._cgroups.fs, (tree.pods[uid].path for uid in away if uid in tree.pods))
+        lingering = {
+            uid
+            for uid in away
+            if uid in invalid
+            or not self.sources.synced
+            or (uid in tree.pods and (state := inside.get(tree.pods[uid].path)) and state.populated)
+        }
+        running = {pod.uid for pod in active if pod.uid not in ledger.entries and _runs(pod.uid, picture)}
+        policy = self._policy if peace.mems else replace(self._policy, memory_policy=MemoryPolicy.NONE)
+        world = World(self._topology, policy, active, frozenset(lingering), frozenset(running))
+        decided = plan(world, ledger)
+        self._chronicle.decided(decided, ledger)
+        return decided
+
+    def _enforce(self, picture: _Picture, decided: Plan, began: float) -> Enforced:
+        self._refused_at = {uid: at for uid, at in self._refused_at.items() if began - at < RETRY_S}
+        refused = frozenset(self._refused_at)
+        node = self._cgroups.look(picture.tree, decided.ledger, self._topology, self._found, picture.names, refused)
+        before = wanted(node, decided.ledger, decided.node_shared)
+        drifted = verify(_common(self._layout, before), node.held, self._topology.online)
+        commit = self._committing(decided.ledger)
+        enforced = self._cgroups.enforce(node, decided.ledger, decided.node_shared, commit)
+        known = {pod.uid: pod.full_name for pod in picture.pods}
+        self._chronicle.enforced(enforced, drifted, known)
+        self._refused_at |= dict.fromkeys(enforced.node.refused - self._refused_at.keys(), began)
+        self._layout = enforced.layout
+        return enforced
+
+    def _committing(self, ledger: Ledger) -> Callable[[Found], None]:
+        def commit(found: Found) -> None:
+            checkpoint = replace(self._checkpoint, ledger=ledger, found=to_text(found))
+            if self._lost or checkpoint != self._checkpoint:
+                checkpoint = replace(checkpoint, generation=checkpoint.generation + 1)
+                self._state.save(checkpoint, self._boot)
+            self._checkpoint, self._found = checkpoint, found
+
+        return commit
+
+    def _loaded(self) -> bool:
+        """Take the checkpoint of this boot up again; False where it is there and cannot be read."""
+        try:
+            self._checkpoint = self._state.load(self._boot) or Checkpoint()
+            self._found = from_text(self._checkpoint.found)
+        except (StateError, ValueError) as error:
+            log.error("checkpoint.lost", reason=str(error), remedy="the ledger is rebuilt from what the kernel holds")
+            self._chronicle.failed(error)
+            self._checkpoint = Checkpoint()
+            return False
+        return True
+
+    def _rebuilt(self, picture: _Picture) -> Ledger:
+        """The ledger as the kernel's pins tell it."""
+        tree = picture.tree
+        node = self._cgroups.look(tree, Ledger(), self._topology, {}, picture.names)
+        self._found = adopted(tree, node.held)
+        afresh = plan(World(self._topology, self._policy, _active(picture.pods)), Ledger())
+        ledger = rebuilt(afresh.ledger, node, self._topology.online - self._policy.reserved)
+        self._chronicle.moment("ledger.rebuilt", "", f"{len(ledger.entries)} pods kept what they had")
+        log.warning("ledger.rebuilt", pods=len(ledger.entries))
+        return ledger
+
+    def _reread_machine(self) -> None:
+        """After a hotplug event. Where the configuration no longer fits, the old policy stays and that is told."""
+        self._topology = read_topology(Path(self._config.sysfs_root))
+        try:
+            self._policy, self._warnings = policy(self._config, self._topology)
+        except ConfigError as error:
+            self._warnings = (str(error),)
+        log.info("topology.changed", cpus=str(self._topology.online), offline=str(self._topology.offline))
+
+    def _publish(
+        self,
+        began: float,
+        pods: Iterable[Pod],
+        invalid: tuple[InvalidPod, ...],
+        decided: Plan,
+        kernel: Mapping[PodUid, PodInKernel],
+        mode: Mode,
+        reason: str,
+    ) -> None:
+        before = self._snapshot
+        after = Snapshot(
+            node=self._config.node_name or platform.node(),
+            version=__version__,
+            generation=before.generation if before else 1,
+            at=before.at if before else self._now(),
+            started_at=self._started_at,
+            mode=mode,
+            mode_reason=reason,
+            exclusivity=Exclusivity(self._capability.enforcement.value),
+            exclusivity_reason=self._capability.reason,
+            topology=self._topology,
+            policy=self._policy,
+            node_shared=decided.node_shared,
+            pods=pod_statuses(pods, decided, kernel),
+            invalid=invalid,
+            sources=self.sources.health(),
+            counters=self._chronicle.counters,
+            recent=self._chronicle.recent,
+            warnings=(*self._warnings, *self._unseen(began, decided, kernel)),
+        )
+        changed = before is None or after != before
+        self._snapshot = replace(after, generation=after.generation + changed, at=self._now())
+
+    def _unseen(self, began: float, decided: Plan, kernel: Mapping[PodUid, PodInKernel]) -> tuple[str, ...]:
+        """Pods that own CPUs and whose cgroup does not appear."""
+        missing = decided.ledger.entries.keys() - kernel.keys()
+        self._unseen_since = {uid: self._unseen_since.get(uid, began) for uid in missing}
+        late = [uid for uid, since in self._unseen_since.items() if began - since >= APPEARS_WITHIN_S]
+        names = (decided.ledger.entries[uid] for uid in late)
+        return tuple(
+            f"{one.namespace}/{one.name} owns CPUs {one.owned}, but its cgroup has not appeared for "
+            f"{APPEARS_WITHIN_S:.0f} s: does the kubelet run it here?"
+            for one in names
+        )
+
+
+def _active(pods: Iterable[Pod]) -> tuple[Pod, ...]:
+    return tuple(pod for pod in pods if not pod.terminal)
+
+
+def _runs(uid: PodUid, picture: _Picture) -> bool:
+    """Whether a container of the pod's spec is there already; the sandbox has nothing worth moving."""
+    pod = picture.tree.pods.get(uid)
+    return pod is not None and any(one.id in picture.names for one in pod.containers)
+
+
+def _common(before: Layout, after: Layout) -> Layout:
+    """What was wanted before and is still: where the kernel differs from it, somebody else wrote."""
+    same = {path: want for path, want in before.wants.items() if after.wants.get(path) == want}
+    return replace(after, wants=same)

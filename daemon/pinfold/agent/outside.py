@@ -1,0 +1,109 @@
+"""What the command line does without the loop: compare the kernel with the ledger, and give everything back."""
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from pinfold.agent.enforcement import Enforced, NodeCgroups
+from pinfold.cgroups.executor import Result
+from pinfold.cgroups.found import Found, adopted, from_text, to_text
+from pinfold.cgroups.protocol import ordered
+from pinfold.cgroups.tree import NoTree, Tree
+from pinfold.cgroups.verify import Drift, verify
+from pinfold.cgroups.wanted import wanted
+from pinfold.cgroups.writes import Write
+from pinfold.config import Config
+from pinfold.errors import PinfoldError
+from pinfold.planning.ledger import Ledger
+from pinfold.sources.bundles import Bundles
+from pinfold.state import Checkpoint, StateDirectory, StateError, boot_id, load
+from pinfold.topology.sysfs import read_topology
+
+
+class NodeError(PinfoldError):
+    """This node has no kubepods cgroup to look at, or no checkpoint to compare it with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The kernel against the ledger."""
+
+    ledger: Ledger
+    drift: tuple[Drift, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What gives everything back, and what came of it."""
+
+    writes: tuple[Write, ...]
+    """In order; with *dry_run* what would be written first."""
+    enforced: Enforced | None
+    """None: nothing was done."""
+    warnings: tuple[str, ...] = ()
+
+
+def compare(config: Config) -> Comparison:
+    """Read back what the kernel holds of the checkpoint's ledger; nothing is written. Raises PinfoldError."""
+    checkpoint = load(Path(config.state_dir), boot_id())
+    if checkpoint is None:
+        raise NodeError(f"no checkpoint in {config.state_dir}: Pinfold has pinned nothing on this node.")
+    with closing(NodeCgroups(config)) as cgroups:
+        topology = read_topology(Path(config.sysfs_root))
+        tree = _tree(cgroups)
+        node = cgroups.look(
+            tree, checkpoint.ledger, topology, from_text(checkpoint.found), _names(tree, checkpoint.ledger)
+        )
+        layout = wanted(node, checkpoint.ledger, topology.online - checkpoint.ledger.owned)
+        return Comparison(checkpoint.ledger, verify(layout, node.held, topology.online))
+
+
+def release(config: Config, *, dry_run: bool = False) -> Release:
+    """Give everything back as it was found. Raises PinfoldError: StateError while a daemon runs, which would pin anew.
+
+    Without a readable checkpoint, what Pinfold must have written is read off the kernel.
+    """
+    boot = boot_id()
+    with closing(StateDirectory(Path(config.state_dir))) as state, closing(NodeCgroups(config)) as cgroups:
+        topology = read_topology(Path(config.sysfs_root))
+        tree = _tree(cgroups)
+        warnings: tuple[str, ...] = ()
+        try:
+            found = from_text((state.load(boot) or Checkpoint()).found)
+        except (StateError, ValueError) as error:
+            warnings = (f"{error} What Pinfold wrote is read off the kernel.",)
+            found = adopted(tree, cgroups.look(tree, Ledger(), topology, {}, {}).held)
+        node = cgroups.look(tree, Ledger(), topology, found, {})
+        writes = ordered(node.held, wanted(node, Ledger(), topology.online))
+        if dry_run:
+            return Release(writes, None, warnings)
+
+        def commit(found: Found) -> None:
+            """What is left to give back stays on disk, so that a release that dies can be repeated."""
+            state.save(Checkpoint(found=to_text(found)), boot)
+
+        enforced = cgroups.enforce(node, Ledger(), topology.online, commit)
+        if not enforced.drift and not enforced.count(Result.REFUSED):
+            state.discard()
+        return Release(writes, enforced, warnings)
+
+
+def _tree(cgroups: NodeCgroups) -> Tree:
+    tree = cgroups.discover()
+    if isinstance(tree, NoTree):
+        raise NodeError(tree.message)
+    return tree
+
+
+def _names(tree: Tree, ledger: Ledger) -> Mapping[str, str]:
+    """Runtime's id → container name, as the bundles have it; only names that the ledger knows in that pod."""
+    bundles = Bundles()
+    names: dict[str, str] = {}
+    for pod in tree.pods.values():
+        known = {one.name for one in ledger.entries[pod.uid].containers} if pod.uid in ledger.entries else set()
+        for container in pod.containers:
+            bundle = bundles.name_of(container.id) if container.id else None
+            if container.id and bundle and bundle.name in known:
+                names[container.id] = bundle.name
+    return names

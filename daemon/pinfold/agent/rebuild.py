@@ -1,0 +1,51 @@
+"""A ledger read off the kernel, where the checkpoint was lost: running pods keep what they have.
+
+Pure. What the pods ask for is planned afresh, which tells the shape; the CPUs come from what their cgroups hold, where
+these fit that shape. What does not fit is left to the planner.
+"""
+
+from dataclasses import replace
+
+from pinfold.cgroups.held import CpusetState
+from pinfold.cgroups.layout import Node
+from pinfold.cgroups.tree import PodCgroup
+from pinfold.cpuset import CpuSet
+from pinfold.planning.ledger import ContainerEntry, Isolation, Ledger, PodEntry
+
+
+def rebuilt(afresh: Ledger, node: Node, allocatable: CpuSet) -> Ledger:
+    """*afresh*: as if nobody owned anything yet; *allocatable*: the CPUs that pods may own."""
+    ledger = Ledger()
+    for uid, entry in afresh.entries.items():
+        pod = node.tree.pods.get(uid)
+        own = _entry(entry, pod, node) if pod else None
+        if own and own.owned <= allocatable and own.owned.isdisjoint(ledger.owned):
+            ledger = ledger.with_entry(own)
+    return ledger
+
+
+def _entry(entry: PodEntry, pod: PodCgroup, node: Node) -> PodEntry | None:
+    """*entry* with the CPUs that the pod's cgroups hold; None where those are not of its sizes."""
+    pool = _cpus(node.held.get(pod.path)) if entry.cpus else CpuSet()
+    if len(pool) != len(entry.cpus):
+        return None
+    names = {node.names.get(one.id or ""): one.path for one in pod.containers}
+    containers: list[ContainerEntry] = []
+    taken = CpuSet()
+    for one in entry.containers:
+        if one.isolation is Isolation.CONTAINER:
+            cpus = _cpus(node.held.get(names[one.name])) if one.name in names else CpuSet()
+            if len(cpus) != len(one.cpus) or not cpus.isdisjoint(taken) or (pool and not cpus <= pool):
+                continue  # an init container that has ended, or one not started yet: the planner cuts its slice anew
+            taken |= cpus
+            containers.append(replace(one, cpus=cpus))
+    if not pool and not containers:
+        return None
+    return replace(entry, cpus=pool, containers=tuple(containers))
+
+
+def _cpus(state: CpusetState | None) -> CpuSet:
+    """What a cgroup owns: as a partition its exclusive CPUs, else those it is confined to."""
+    if state is None:
+        return CpuSet()
+    return (state.exclusive if state.is_partition else None) or state.cpus or CpuSet()

@@ -1,0 +1,181 @@
+"""All sources of one node behind one selector: what rings, and the newest picture of what each of them watches."""
+
+import os
+import selectors
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from pinfold.cgroups.tree import Tree
+from pinfold.config import Config
+from pinfold.errors import PinfoldError
+from pinfold.pods.model import InvalidPod, Pod
+from pinfold.pods.reader import read_pods
+from pinfold.report.snapshot import SourceHealth
+from pinfold.sources.apiserver import ApiServerPods
+from pinfold.sources.bundles import Bundles
+from pinfold.sources.cgroup_events import CgroupEvents
+from pinfold.sources.client import ApiServer
+from pinfold.sources.inotify import InotifyLimitError
+from pinfold.sources.kubelet_state import Peace, cpu_manager, memory_manager, peace
+from pinfold.sources.manifests import Manifests
+from pinfold.sources.picture import Pods
+from pinfold.sources.wakeup import Wakeup
+from pinfold.topology.hotplug import HotplugMonitor, HotplugUnavailableError
+
+API_SERVER, MANIFESTS, CGROUPS, HOTPLUG = "api-server", "manifests", "cgroups", "hotplug"
+
+_Read = tuple[tuple[Pod, ...], tuple[InvalidPod, ...]]
+
+
+class SourceError(PinfoldError):
+    """No source of pods is configured, or one cannot be asked at all."""
+
+
+class Sources:
+    """Raises PinfoldError where no pods can be asked for. What should ring and cannot is reported: the timer serves."""
+
+    def __init__(self, config: Config, mount: Path) -> None:
+        self.wakeup = Wakeup()
+        self._bundles = Bundles()
+        self._kubelet_root = Path(config.sources.kubelet.root_dir)
+        self._manifests = Manifests(Path(path)) if (path := config.sources.manifests.path) else None
+        self._api = _api_server(config, self.wakeup)
+        if not (self._manifests or self._api):
+            raise SourceError(
+                "no source of pods: set sources.apiServer.kubeconfig, run in a cluster, or name --manifests DIR."
+            )
+        self._faults: dict[str, str] = {}
+        self._cgroups: CgroupEvents | None = None
+        self._hotplug: HotplugMonitor | None = None
+        self._hotplugged = False
+        try:
+            self._cgroups = CgroupEvents(mount)
+        except InotifyLimitError as error:
+            self._faults[CGROUPS] = str(error)
+        try:
+            self._hotplug = HotplugMonitor()
+        except HotplugUnavailableError as error:
+            self._faults[HOTPLUG] = str(error)
+        self._read: tuple[tuple[Pods, ...], _Read] = ((), ((), ()))
+        self._selector = selectors.DefaultSelector()
+        for source in (self.wakeup, self._manifests, self._cgroups, self._hotplug):
+            if source:
+                self._selector.register(source, selectors.EVENT_READ)
+        if self._api:
+            self._api.start()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Sleep until something rings or *timeout_s* is over, and take all that rang: many rings are one turn."""
+        ready = self._selector.select(None if timeout_s == float("inf") else timeout_s)
+        for key, _ in ready:
+            match key.fileobj:
+                case HotplugMonitor() as hotplug:
+                    self._hotplugged |= bool(hotplug.drain())
+                case Wakeup() | Manifests() | CgroupEvents() as source:
+                    source.drain()
+        return bool(ready)
+
+    def refresh(self) -> None:
+        """For the timer: look at what may have changed without a ring."""
+        if self._manifests:
+            self._manifests.refresh()
+
+    def hotplugged(self) -> bool:
+        """Whether CPUs or memory came or went since the last call."""
+        happened, self._hotplugged = self._hotplugged, False
+        return happened
+
+    @property
+    def synced(self) -> bool:
+        """Whether every source of pods was heard whole once: before that an absent pod says nothing."""
+        return all(picture.synced for _, picture in self._pictures())
+
+    def pods(self) -> _Read:
+        """What all sources hold now; read again only where a picture is another one."""
+        pictures = tuple(picture for _, picture in self._pictures())
+        if any(new is not old for new, old in zip(pictures, self._read[0], strict=False)) or not self._read[0]:
+            pods, invalid = read_pods(_objects(self._pictures()))
+            faults = tuple(fault for picture in pictures for fault in picture.faults)
+            self._read = (pictures, (pods, (*faults, *invalid)))
+        return self._read[1]
+
+    def names(self, tree: Tree, pods: Iterable[Pod]) -> dict[str, str]:
+        """Runtime's id → container name, for the containers whose name is one in their pod's spec.
+
+        The bundle is there before the cgroup; the pod's status comes seconds later, and is asked where there is none.
+        """
+        by_uid = {pod.uid: pod for pod in pods}
+        names: dict[str, str] = {}
+        seen: set[str] = set()
+        for cgroup in tree.pods.values():
+            pod = by_uid.get(cgroup.uid)
+            for container in cgroup.containers:
+                if container.id is None or pod is None:
+                    continue
+                seen.add(container.id)
+                bundle = self._bundles.name_of(container.id)
+                name = bundle.name if bundle else pod.container_ids.get(container.id, "")
+                if any(one.name == name for one in pod.containers):
+                    names[container.id] = name
+        self._bundles.keep(seen)
+        return names
+
+    def watch(self, cgroups: Collection[str]) -> bool:
+        """Have every change in *cgroups* ring; whether some are new, so that they must be looked at once more."""
+        if self._cgroups is None:
+            return False
+        fresh = self._cgroups.watch(cgroups)
+        self._faults[CGROUPS] = self._cgroups.fault
+        return bool(fresh)
+
+    def peace(self) -> Peace:
+        """What the kubelet leaves to Pinfold."""
+        return peace(cpu_manager(self._kubelet_root), memory_manager(self._kubelet_root))
+
+    def health(self) -> tuple[SourceHealth, ...]:
+        found = [SourceHealth(name, not (fault := self._faults.get(name, "")), fault) for name in (CGROUPS, HOTPLUG)]
+        if self._manifests:
+            faults = "; ".join(f"{one.where}: {one.message}" for one in self._manifests.picture.faults)
+            found.append(SourceHealth(MANIFESTS, self._manifests.picture.synced, faults))
+        if self._api:
+            health = self._api.health
+            away = health.away_since is not None
+            found.append(SourceHealth(API_SERVER, not away, health.error, health.heard_at, health.reconnects))
+        return tuple(sorted(found, key=lambda source: source.name))
+
+    def close(self) -> None:
+        self._selector.close()
+        for source in (self._api, self._manifests, self._cgroups, self.wakeup):
+            if source:
+                source.close()
+
+    def _pictures(self) -> Iterator[tuple[str, Pods]]:
+        if self._api:
+            yield API_SERVER, self._api.picture
+        if self._manifests:
+            yield MANIFESTS, self._manifests.picture
+
+
+def _objects(pictures: Iterable[tuple[str, Pods]]) -> Iterator[tuple[str, object]]:
+    """(where it came from, object): a manifest's file, or namespace/name as the API server has them."""
+    for source, picture in pictures:
+        for key, raw in picture.objects.items():
+            yield (key if source == MANIFESTS else _shown(raw, key)), raw
+
+
+def _shown(raw: Mapping[str, object], uid: str) -> str:
+    metadata = raw.get("metadata")
+    name = f"{metadata.get('namespace')}/{metadata.get('name')}" if isinstance(metadata, Mapping) else uid
+    return ascii(name[:200])[1:-1]
+
+
+def _api_server(config: Config, wakeup: Wakeup) -> ApiServerPods | None:
+    """None where it is switched off, or ``auto`` and nothing names one."""
+    source = config.sources.api_server
+    inside = "KUBERNETES_SERVICE_HOST" in os.environ
+    if source.enabled is False or (source.enabled == "auto" and not (source.kubeconfig or inside)):
+        return None
+    if not config.node_name:
+        raise SourceError("the API server is to be asked for this node's pods, but nodeName is not set. Set NODE_NAME.")
+    server = ApiServer.from_kubeconfig(Path(source.kubeconfig)) if source.kubeconfig else ApiServer.in_cluster()
+    return ApiServerPods(server, config.node_name, wakeup.wake)
