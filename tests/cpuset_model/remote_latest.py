@@ -161,7 +161,7 @@ class SharedSiblings(RemotePartitions):
         if refresh or group.valid or force:
             self.refresh(group, force=force)
         if group.state:
-            self.set_balance(group)
+            self.set_balance(group, old)
         return None
 
     def _change_partition(self, group: Cgroup, trial: Cgroup) -> None:

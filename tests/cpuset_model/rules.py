@@ -65,6 +65,9 @@ class Rules(ABC):
     def hotplug(self) -> None:
         """Bring all cpusets in line with the active CPUs, which have changed."""
 
+    def rebuild_domains(self) -> None:  # noqa: B027 - nothing where the scheduler refuses nothing
+        """Tell the scheduler, once a write is done, among which CPUs to balance load."""
+
     @abstractmethod
     def root_mask(self) -> CpuSet:
         """What a task in the root cgroup is set to when the root's CPUs change."""

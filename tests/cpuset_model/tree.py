@@ -115,6 +115,8 @@ class Machine:
     boot_isolated: CpuSet = NO_CPU  # isolcpus=
     taken: CpuSet = NO_CPU  # CPUs that partitions took from the root
     isolated: CpuSet = NO_CPU  # cpuset.cpus.isolated of the root
+    domains: frozenset[CpuSet] = frozenset()  # the CPUs among which load is balanced
+    counted: frozenset[CpuSet] = frozenset()  # domains in which the bandwidth of fair servers is on the books
     privileged: bool = True  # the writer has CAP_SYS_ADMIN
 
     @classmethod
@@ -122,7 +124,8 @@ class Machine:
         root = Cgroup("", has_cpuset=True, cpus=possible, exclusive=possible, exclusive_effective=possible)
         root.effective, root.mems, root.mems_effective = possible, nodes, nodes
         root.state, root.no_overlap = State.ROOT, True
-        return cls(root, possible, possible, nodes, boot_isolated, isolated=boot_isolated)
+        balanced = frozenset({possible - boot_isolated})
+        return cls(root, possible, possible, nodes, boot_isolated, isolated=boot_isolated, domains=balanced)
 
     def copy(self) -> "Machine":
         return replace(self, root=self.root.copy())

@@ -196,6 +196,7 @@ class World:
         return self._checked(None)
 
     def _checked(self, refused: Errno | None) -> Errno | None:
+        self._rules.rebuild_domains()
         faults.check(self._machine)
         return refused
 
