@@ -92,7 +92,7 @@ def test_container_by_container_an_init_containers_cpus_are_used_again() -> None
 
 
 def test_a_full_ledger_stays_as_it_is() -> None:
-    pods = [pod(app("a", 2, 1), app("b"), cpu=4, gib=1, number=number) for number in range(2)]
+    pods = [pod(app("a", 2, 1), app("b"), cpu=4, gib=2, number=number) for number in range(2)]
     first = planned(H12, policy(), *pods)
     again = planned(H12, policy(), *reversed(pods), ledger=first.ledger)
     assert again.ledger == first.ledger

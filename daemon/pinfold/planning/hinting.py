@@ -20,21 +20,20 @@ MOST_WEIGHED = 8
 
 @dataclass(frozen=True, slots=True)
 class Hinted:
-    nodes: NodeSet | None
-    """None: any."""
+    hint: Hint
     weighed: tuple[HintWeighed, ...] = ()
 
 
 def hint(
-    want: Wanted, vacant: Vacant, count: int, free: CpuSet, keep: CpuSet, others: Sequence[Hints | None] = ()
+    want: Wanted, vacant: Vacant, count: int, free: CpuSet, keep: CpuSet, memory: Hints | None
 ) -> Hinted | NotPlaced:
-    """The hint for *count* CPUs out of *keep*, which it must hold, and *free*; merged with what *others* say."""
+    """The hint for *count* CPUs out of *keep*, which it must hold, and *free*; merged with what *memory* says."""
     policy, topology = want.policy, vacant.topology
     if policy.topology_policy is TopologyPolicy.NONE:
-        return Hinted(None)
+        return Hinted(Hint(None, preferred=False))
     said = [
         cpu_hints(topology, free, keep, count, policy.cpu_options),
-        *others,
+        memory,
         _device(want, vacant),
     ]
     nodes = NodeSet.of(topology.node)
@@ -42,27 +41,32 @@ def hint(
     merged = merge(policy.topology_policy, nodes, said, distances)
     weighed = _weighed(vacant, said, merged.hint, merged.admit, count, free | keep)
     if not merged.admit:
-        return NotPlaced(_not_admitted(want, vacant, count, free | keep, others), weighed)
-    return Hinted(merged.hint.nodes, weighed)
+        return NotPlaced(_not_admitted(want, vacant, count, free | keep, memory), weighed)
+    return Hinted(merged.hint, weighed)
 
 
 def _device(want: Wanted, vacant: Vacant) -> Hints | None:
-    """The device that the pod wants to be near: its nodes; none that the machine tells, no preference; no such device,
-    none at all, which is impossible."""
+    """The nodes of the device that the pod wants to be near; no preference where the machine does not tell them.
+
+    No such device, no hint: that is impossible.
+    """
     if want.near_device is None:
         return None
-    nodes = vacant.devices.get(want.near_device)
-    if nodes is not None and not nodes:
-        return None
-    return Hints((want.near_device,), tuple(Hint(NodeSet.of([node]), preferred=True) for node in nodes or ()))
+    told = vacant.devices.get(want.near_device)
+    if told is None:
+        return Hints((want.near_device,))
+    nodes = told & NodeSet.of(vacant.topology.node)
+    return (
+        Hints((want.near_device,), tuple(Hint(NodeSet.of([node]), preferred=True) for node in nodes)) if nodes else None
+    )
 
 
-def _not_admitted(want: Wanted, vacant: Vacant, count: int, cpus: CpuSet, others: Sequence[Hints | None]) -> Refused:
+def _not_admitted(want: Wanted, vacant: Vacant, count: int, cpus: CpuSet, memory: Hints | None) -> Refused:
     policy = want.policy.topology_policy
     topology = vacant.topology
     free = ", ".join(f"node {node} has {len(own & cpus)}" for node, own in topology.node_cpus.items())
     told = [f"{count} CPUs"] if count else []
-    told += [name for one in others if one is not None for name in one.resources]
+    told += memory.resources if memory else ()
     if want.near_device is not None:
         told.append(f"to be near {want.near_device}")
     alone = "one NUMA node" if policy is TopologyPolicy.SINGLE_NUMA_NODE else "as few NUMA nodes as can hold them"

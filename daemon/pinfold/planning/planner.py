@@ -5,11 +5,13 @@ is new, and what is new in order of age.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pinfold.cpuset import CpuSet, NodeSet
+from pinfold.planning.books import empty_books
 from pinfold.planning.ledger import Ledger, PodEntry
 from pinfold.planning.placement import place
+from pinfold.planning.pod_pool import traps
 from pinfold.planning.policy import Policy
 from pinfold.planning.reasons import Decision, HintWeighed, Outcome, Refused
 from pinfold.planning.regime import Wanted, heard, wanted
@@ -78,7 +80,7 @@ class _Turn:
     pod: Pod
     want: Wanted
     claim: CpuSet = CpuSet()
-    """What it owned and may keep: nobody else's, until it has had its turn."""
+    """What it owned and may keep."""
 
 
 class _Node:
@@ -88,6 +90,7 @@ class _Node:
         self._world = world
         self._usable = world.topology.online - world.policy.reserved
         self._before = ledger.entries
+        self._books = empty_books(world.topology, world.policy.reserved_memory)
         self._changing: list[tuple[_Turn, PodEntry]] = []
         self._new: list[_Turn] = []
         self._owed_millicpu = 0
@@ -106,7 +109,8 @@ class _Node:
             want = wanted(pod, self._world.policy)
             held = self._before.get(pod.uid)
             if held is None:
-                self._sort_in_new(_Turn(pod, want))
+                found = pod.uid in self._world.found_running
+                self._sort_in_new(_Turn(pod, want.without_memory({}) if found else want))
                 continue
             may_own = self._usable - self.owned
             match standing(pod, want, held, may_own):
@@ -114,7 +118,7 @@ class _Node:
                     self._stays(_Turn(pod, want), held, want.refused)
                 case Standing.CHANGES:
                     turn = _Turn(pod, want, held.owned & may_own)
-                    self.owned |= turn.claim
+                    self._claim(turn, held)
                     self._changing.append((turn, held))
                 case Standing.ENDS:
                     self._sort_in_new(_Turn(pod, want))
@@ -125,16 +129,18 @@ class _Node:
         while waiting:
             refused = []
             for turn, held in waiting:
+                self._unclaim(turn, held)
                 match self._place(turn, held):
                     case Placed() as placed:
                         self._settle(turn, placed)
                     case NotPlaced() as not_placed:
-                        self.owned |= turn.claim
+                        self._claim(turn, held)
                         refused.append((turn, held, not_placed))
             if len(refused) == len(waiting):
                 break
             waiting = [(turn, held) for turn, held, _ in refused]
         for turn, held, not_placed in refused:
+            self._unclaim(turn, held)
             self._stays_or_moves(turn, held, not_placed)
 
     def place_what_is_new(self) -> None:
@@ -155,8 +161,14 @@ class _Node:
             self._new.append(turn)
 
     def _place(self, turn: _Turn, held: PodEntry | None = None) -> Placed | NotPlaced:
-        self.owned -= turn.claim
-        vacant = Vacant(self._world.topology, self._usable, self.owned, self._owed_cpus(), self._world.devices)
+        vacant = Vacant(
+            self._world.topology,
+            self._usable,
+            self.owned,
+            self._books,
+            self._owed_cpus(),
+            self._world.devices,
+        )
         return place(turn.pod, turn.want, vacant, held)
 
     def _owed_cpus(self) -> int:
@@ -168,10 +180,23 @@ class _Node:
     def _own(self, entry: PodEntry) -> None:
         self.entries[entry.uid] = entry
         self.owned |= entry.owned
+        self._books = self._books.booked(entry.booked)
+
+    def _claim(self, turn: _Turn, held: PodEntry) -> None:
+        """What a pod had is nobody else's until it has had its turn."""
+        self.owned |= turn.claim
+        self._books = self._books.booked(held.booked)
+
+    def _unclaim(self, turn: _Turn, held: PodEntry) -> None:
+        self.owned -= turn.claim
+        self._books = self._books.released(held.booked)
 
     def _owe(self, pod: Pod, entry: PodEntry | None) -> None:
+        """Nothing to a pod that asks for more than pods may have here at all: the kubelet never lets it run."""
         owned = 1000 * len(entry.owned) if entry else 0
-        self._owed_millicpu += max(0, _requested(pod) - owned)
+        requested = _requested(pod)
+        if requested <= 1000 * len(self._usable):
+            self._owed_millicpu += max(0, requested - owned)
 
     def _settle(self, turn: _Turn, placed: Placed) -> None:
         self._own(placed.entry)
@@ -188,7 +213,8 @@ class _Node:
         if turn.claim == held.owned:
             self._stays(turn, held, not_placed.refused, not_placed.hints)
             return
-        anew = self._place(turn)
+        gone = tuple(replace(one, cpus=CpuSet()) for one in held.containers)
+        anew = self._place(turn, replace(held, cpus=CpuSet(), containers=gone))
         left = surviving(held, turn.claim)
         match anew:
             case Placed():
@@ -224,5 +250,12 @@ class _Node:
             entry.mems if entry else NodeSet(),
             hints,
             refused,
-            turn.pod.notes,
+            (*turn.pod.notes, *traps(turn.pod, turn.want), *_pending(turn.pod)),
         )
+
+
+def _pending(pod: Pod) -> tuple[str, ...]:
+    if not pod.resize_pending:
+        return ()
+    word = pod.resize_pending.lower()
+    return (f"a resize is asked for and {word}: what the pod owns follows once the kubelet has allocated it",)

@@ -58,9 +58,13 @@ def divide(
 ) -> tuple[ContainerEntry, ...] | Refused:
     """Give each container its slice of *pool*, or what it shares, in spec order; ephemeral ones get no entry.
 
+    Where there is no pool, all run in the node shared pool.
+
     What a container held before stays with it as far as it lies in the pool and its slice is not smaller now.
     """
     lasting = [one for one in containers if one.kind is not ContainerKind.EPHEMERAL]
+    if not pool:
+        return tuple(ContainerEntry(one.name, Isolation.HOST, kind=one.kind) for one in lasting)
     kept = _kept(pool, lasting, slices, held, take)
     if isinstance(kept, Refused):
         return kept

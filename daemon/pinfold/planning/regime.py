@@ -60,6 +60,11 @@ class Wanted:
     def cpus(self) -> int:
         return self.pool_cpus or sum(self.slices.values())
 
+    def without_memory(self, known: Amounts) -> "Wanted":
+        """With its memory left where it is, because the pod runs already; *known* are amounts it was placed with."""
+        asked = {name: amount for name, amount in self.asked.items() if name == CPU or name in known}
+        return replace(self, memory={}, container_memory={}, asked=asked)
+
 
 def whole_cpus(amounts: Amounts) -> int:
     """The CPU request, if it is a whole number of CPUs; else 0."""

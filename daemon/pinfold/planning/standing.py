@@ -9,7 +9,7 @@ from enum import StrEnum
 from pinfold.cpuset import CpuSet
 from pinfold.planning.ledger import Isolation, PodEntry
 from pinfold.planning.pod_pool import pool_slices
-from pinfold.planning.reasons import Refused
+from pinfold.planning.reasons import Refused, Regime, Word
 from pinfold.planning.regime import Wanted
 from pinfold.pods.model import CPU, ContainerKind, Intent, Pod, QosClass
 
@@ -72,4 +72,19 @@ def surviving(entry: PodEntry, may_own: CpuSet) -> PodEntry | None:
 
 def missing_of(pod: Pod, want: Wanted, entry: PodEntry) -> Refused | None:
     """What *entry* lacks of what the pod wanted when it was placed."""
-    return pool_slices(pod, want)[1] if entry.cpus and want.pool_cpus else None
+    bound = want if entry.booked else want.without_memory({})
+    same_form = want.regime is Regime.POD_POOL and bool(entry.cpus) == bool(want.pool_cpus)
+    if same_form and (refused := pool_slices(pod, bound)[1]):
+        return refused
+    if want.memory:
+        lacking = not entry.blocks
+    else:
+        lacking = any(one.name in want.container_memory and not one.blocks for one in entry.containers)
+    if not lacking or entry.asked.keys() <= {CPU}:
+        return None
+    return Refused(
+        Word.UNEXPECTED_ADMISSION,
+        "its memory is not bound to NUMA nodes: when it was placed, none had room for it",
+        can_pass=True,
+        remedy="start the pod again when memory is free",
+    )

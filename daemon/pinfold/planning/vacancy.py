@@ -3,17 +3,21 @@
 Pure.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from pinfold.cpuset import CpuSet, NodeSet
-from pinfold.planning.ledger import PodEntry
+from pinfold.planning.books import Books
+from pinfold.planning.hints import Hint, Hints
+from pinfold.planning.ledger import Block, PodEntry
+from pinfold.planning.memory import Booking, book, memory_hints
 from pinfold.planning.nearest import resized
 from pinfold.planning.options import smt_misaligned
-from pinfold.planning.policy import CpuOption, Policy
+from pinfold.planning.policy import CpuOption, Policy, TopologyPolicy
 from pinfold.planning.reasons import HintWeighed, Refused, Word
 from pinfold.planning.regime import Wanted
 from pinfold.planning.take import allocate
+from pinfold.pods.model import Amounts
 from pinfold.topology.model import Topology
 
 
@@ -26,6 +30,7 @@ class Vacant:
     """CPUs that a pod may own at all: online and not reserved."""
     owned: CpuSet
     """CPUs of other pods."""
+    books: Books
     owed_cpus: int = 0
     """How many CPUs the node shared pool must keep; 0: nobody asks."""
     devices: Mapping[str, NodeSet] = field(default_factory=dict)
@@ -35,6 +40,28 @@ class Vacant:
     def shared(self) -> CpuSet:
         """The node shared pool, as long as the pod has nothing."""
         return self.topology.online - self.owned - self.topology.isolated
+
+    def said_of_memory(self, amounts: Amounts, mems: NodeSet, reusable: Sequence[Block] = ()) -> Hints | None:
+        """The hints for memory *amounts*. On nodes *mems* it is bound already: to move it would move its pages."""
+        if not amounts:
+            return None
+        if mems:
+            return Hints(tuple(amounts), (Hint(mems, preferred=True),))
+        return memory_hints(self.books, amounts, reusable)
+
+    def booked(self, amounts: Amounts, hint: Hint, mems: NodeSet, reusable: Sequence[Block] = ()) -> Booking | Refused:
+        """Book memory *amounts* on the nodes of *hint*; where it is bound already, on *mems*, or on these and more."""
+        return book(self.books, amounts, replace(hint, nodes=mems) if mems else hint, reusable)
+
+    def does_without(self, amounts: Amounts, policy: Policy) -> bool:
+        """Whether a pod is placed though memory *amounts* cannot be booked for it.
+
+        Not where the policy promises alignment and the memory may come free: the pod waits for it, as it does where
+        the hints say so.
+        """
+        strict = policy.topology_policy in {TopologyPolicy.RESTRICTED, TopologyPolicy.SINGLE_NUMA_NODE}
+        hopeless = any(need > sum(self.books.allocatable(name).values()) for name, need in amounts.items())
+        return policy.rules.cpus_without_memory and (hopeless or not strict)
 
     def candidates(self, want: Wanted, count: int) -> CpuSet:
         """Where *count* CPUs may come from. CPUs booted as isolated are for pods that ask for that, if they suffice."""
@@ -61,6 +88,17 @@ class Vacant:
             can_pass=True,
             remedy=f"{self.owed_cpus - left} more CPUs in the node shared pool",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a pod keeps of what it had: CPUs, as far as it may own them, and the nodes of its memory."""
+
+    cpus: CpuSet = CpuSet()
+    """Its pool, or all its slices where it had none."""
+    slices: Mapping[str, CpuSet] = field(default_factory=dict)
+    mems: NodeSet = NodeSet()
+    container_mems: Mapping[str, NodeSet] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
