@@ -147,6 +147,16 @@ def test_it_gets_over_a_request_that_fails(server: LocalApiServer, tmp_path: Pat
     watcher.source.close()
 
 
+def test_a_429_is_told_at_once_and_not_slept_away_in_the_client(server: LocalApiServer, tmp_path: Path) -> None:
+    server.put_pod(pod(1))
+    server.fault(Refuse(429, retry_after_s=30), "list")
+    watcher = Watcher(server, tmp_path, PATIENT)
+    until(lambda: "429" in watcher.source.health.error, "the refusal")
+    watcher.sees(1)
+    assert len(server.asked("list")) == 2
+    watcher.source.close()
+
+
 def _half_a_line(server: LocalApiServer) -> None:
     server.say(b'{"type":"ADDED","object":{"metadata":{"uid":')
     server.end_watches()

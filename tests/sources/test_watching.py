@@ -103,6 +103,7 @@ def test_a_watch_that_breaks_off_once_is_resumed_after_a_pause_and_nobody_is_tol
         pytest.param(Course(), Silent(), 30.0, id="a-list-is-not-answered"),
         pytest.param(LISTED, Silent(), 90.0, id="a-watch-is-not-answered"),
         pytest.param(LISTED, Failed("403 pods is forbidden"), 0.0, id="a-watch-is-refused"),
+        pytest.param(STANDING.ended(Closed(), 300.0, 0.5), Failed("refused"), 0.0, id="a-watch-is-not-resumed"),
         pytest.param(STANDING.ended(Closed(), 0.1, 0.5).answered(), Closed(), 0.1, id="watches-are-closed-at-once"),
     ],
 )
@@ -157,6 +158,7 @@ def test_a_server_that_says_410_to_every_watch_is_asked_ever_more_seldom() -> No
         pauses.append(course.pause_s)
         course = course.listed(Page({}, str(version))).answered()
     assert pauses == [0.0, 1.6, 3.2, 6.4, 12.8, 25.6]
+    assert course.told(Event(Change.BOOKMARK, "70")).ended(Expired("410"), 60.0, 1.0).pause_s == 0.0
 
 
 @pytest.mark.parametrize(
