@@ -11,7 +11,7 @@ from pinfold.cgroups import watch
 from pinfold.cgroups.capability import Capability, capability, may_administer
 from pinfold.cgroups.executor import Kernel, Outcome, Result, execute
 from pinfold.cgroups.files import Cgroupfs
-from pinfold.cgroups.found import Found, kept, noted
+from pinfold.cgroups.found import Found, noted, refreshed
 from pinfold.cgroups.held import Held, held
 from pinfold.cgroups.layout import Enforcement, Layout, Node
 from pinfold.cgroups.protocol import ordered
@@ -84,7 +84,7 @@ class NodeCgroups:
         return Node(
             tree=tree,
             held=state,
-            found=found,
+            found=refreshed(found, tree, state, topology),
             topology=topology,
             enforcement=self.capability(state).enforcement,
             names=names,
@@ -97,7 +97,7 @@ class NodeCgroups:
         for _ in range(ROUNDS):
             layout = wanted(node, ledger, node_shared)
             writes = ordered(node.held, layout)
-            found = noted(kept(node.found, node.tree, node.held, node.topology), node.held, writes)
+            found = noted(node.found, node.held, writes)
             commit(found)
             node = replace(node, found=found)
             if not writes:
