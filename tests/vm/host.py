@@ -61,9 +61,8 @@ def missing() -> list[str]:
 def check() -> None:
     """Raise NotAvailableError unless this host can make and boot machines."""
     if packages := missing():
-        raise NotAvailableError(
-            "no virtual machines here: apt-get install -y --no-install-recommends " + " ".join(packages)
-        )
+        how = "apt-get install -y --no-install-recommends" if shutil.which("apt-get") else "install Debian's tools"
+        raise NotAvailableError(f"no virtual machines here: {how} {' '.join(packages)}")
     if os.geteuid():
         raise NotAvailableError("no virtual machines here: the guest's disk is made with chroot, which only root may")
 
