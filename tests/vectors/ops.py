@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping
 
 from pinfold.cpuset import CpuListError, CpuSet, NodeSet
-from tests.vectors import cpu_ops, memory_ops, merge_ops, take_ops
+from tests.vectors import cpu_ops, memory_ops, merge_ops, pod_ops, take_ops
 from tests.vectors.case import OPS, Case
 
-MODULES = (cpu_ops, memory_ops, merge_ops, take_ops)
+MODULES = (cpu_ops, memory_ops, merge_ops, pod_ops, take_ops)
 """Imported, they register their operations."""
 
 

@@ -19,8 +19,10 @@ from pinfold.pods.model import Amounts, Container, ContainerKind, Pod
 from pinfold.pods.needs import together
 
 
-def place_containers(pod: Pod, want: Wanted, vacant: Vacant, held: Held) -> Placed | NotPlaced:
-    """Place the containers of *pod*, each around what it *held*."""
+def place_containers(
+    pod: Pod, want: Wanted, vacant: Vacant, held: Held, hinted: Hinted | NotPlaced | None = None
+) -> Placed | NotPlaced:
+    """Place the containers of *pod*, each around what it *held*; *hinted* is the hint for all, where it is known."""
     lasting = [one for one in pod.containers if one.kind is not ContainerKind.EPHEMERAL]
     kept = {
         name: resized(vacant.topology, cpus, min(len(cpus), want.slices[name]), cpus)
@@ -28,15 +30,14 @@ def place_containers(pod: Pod, want: Wanted, vacant: Vacant, held: Held) -> Plac
         if name in want.slices
     }
     free = vacant.candidates(want, want.cpus) - CpuSet.union(kept.values())
-    for_all: Hinted | None = None
-    if want.regime is Regime.CONTAINER and want.policy.scope is TopologyScope.POD:
+    one_for_all = want.regime is Regime.CONTAINER and want.policy.scope is TopologyScope.POD
+    if hinted is None and one_for_all:
         need = together((one.kind, want.slices.get(one.name, 0)) for one in lasting)
         said = vacant.said_of_memory(_together(lasting, want.container_memory), held.mems)
         hinted = hint(want, vacant, need, free, CpuSet.union(kept.values()), said)
-        if isinstance(hinted, NotPlaced):
-            return hinted
-        for_all = hinted
-    row = _Row(want, vacant, free, kept, held.container_mems, for_all)
+    if isinstance(hinted, NotPlaced):
+        return hinted
+    row = _Row(want, vacant, free, kept, held.container_mems, hinted)
     for one in lasting:
         if refused := row.add(one):
             return NotPlaced(refused, row.weighed)

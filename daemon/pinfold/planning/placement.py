@@ -21,13 +21,13 @@ def place(pod: Pod, want: Wanted, vacant: Vacant, held: PodEntry | None = None) 
         return NotPlaced(Refused(Word.INVALID_ANNOTATION, problem, can_pass=False, remedy="leave one of them out"))
     if held is not None and not held.booked:
         want = want.without_memory(held.asked)
-    kept = _kept(pod, vacant, held)
+    around = kept(pod, vacant, held)
     if want.regime is Regime.POD_POOL:
-        return place_pool(pod, want, vacant, kept)
-    return place_containers(pod, want, vacant, kept)
+        return place_pool(pod, want, vacant, around)
+    return place_containers(pod, want, vacant, around)
 
 
-def _kept(pod: Pod, vacant: Vacant, held: PodEntry | None) -> Held:
+def kept(pod: Pod, vacant: Vacant, held: PodEntry | None) -> Held:
     """What *pod* keeps of what it *held*.
 
     No CPU, where a container that comes later in its spec has a record and an earlier one has not: such a ledger was

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pinfold.cpuset import CpuSet, NodeSet
-from pinfold.planning.hinting import hint
+from pinfold.planning.hinting import Hinted, hint
 from pinfold.planning.ledger import Block, Isolation, PodEntry
 from pinfold.planning.nearest import resized
 from pinfold.planning.policy import CpuOption, TopologyPolicy
@@ -20,8 +20,10 @@ from pinfold.pods.model import MEMORY, ContainerKind, Pod
 from pinfold.topology.model import Topology
 
 
-def place_pool(pod: Pod, want: Wanted, vacant: Vacant, held: Held) -> Placed | NotPlaced:
-    """Place *pod* around what it *held*."""
+def place_pool(
+    pod: Pod, want: Wanted, vacant: Vacant, held: Held, hinted: Hinted | NotPlaced | None = None
+) -> Placed | NotPlaced:
+    """Place *pod* around what it *held*; *hinted* is its hint, where that is known before."""
     slices, missing = pool_slices(pod, want)
     if missing is not None and not want.policy.rules.last_slice_shared:
         return NotPlaced(missing)
@@ -31,7 +33,8 @@ def place_pool(pod: Pod, want: Wanted, vacant: Vacant, held: Held) -> Placed | N
         kept = [resized(topology, cpus, slices[name], cpus) for name, cpus in held.slices.items() if name in slices]
         keep = resized(topology, keep, count, CpuSet(), spared=CpuSet.union(kept))
     free = vacant.candidates(want, count) - keep
-    hinted = hint(want, vacant, count, free, keep, vacant.said_of_memory(want.memory, held.mems))
+    if hinted is None:
+        hinted = hint(want, vacant, count, free, keep, vacant.said_of_memory(want.memory, held.mems))
     if isinstance(hinted, NotPlaced):
         return hinted
     pool = refused or take_near(vacant, want.policy, free, count, hinted.hint.nodes, keep)
