@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pinfold.cpuset import NodeSet
 from pinfold.planning.hints import Room
-from pinfold.planning.sets import PATIENCE, Amount, Distances, best
+from pinfold.planning.sets import Amount, Closeness, Patience, best
 
 _SCALE = 1 << 20
 
@@ -22,14 +22,15 @@ class Intersection:
 
     nodes: int
     rooms: Sequence[Room]
+    patience: Patience
 
-    def best(self, size: int, distances: Distances | None) -> int | None:
+    def best(self, size: int, near: Closeness | None) -> int | None:
         """The best set of *size* that can remain."""
         if len(self.rooms) == 1:
             room = self.rooms[0]
             outside = room.nodes.bits & ~self.nodes
             amounts = [Amount(amount.need - amount.held_by(outside), amount.of) for amount in room.amounts]
-            return best(self.nodes, room.required.bits & self.nodes, size, amounts, distances)
+            return best(self.nodes, room.required.bits & self.nodes, size, amounts, near, patience=self.patience)
         spares = [
             tuple(amount.held_by(room.nodes.bits) - amount.need for amount in room.amounts) for room in self.rooms
         ]
@@ -42,7 +43,7 @@ class Intersection:
             left_out = sorted(NodeSet(self.nodes & ~remaining), key=lambda node: -known[node])
             return self._divided(left_out, spares)
 
-        return best(self.nodes, required.bits, size, [amount], distances, divided)
+        return best(self.nodes, required.bits, size, [amount], near, divided, self.patience)
 
     def _share(self, node: int, spares: Sequence[Spare]) -> int | None:
         """The least part of a room's spare that leaving out *node* uses, on average over its amounts."""
@@ -56,16 +57,15 @@ class Intersection:
 
     def _divided(self, left_out: Sequence[int], spares: Sequence[Spare]) -> bool:
         """Whether the rooms can leave out these nodes, each node one of them."""
-        patience = PATIENCE
         walk = [iter([tuple(spares)])]
-        while walk and patience:
+        while walk and self.patience:
             rest = next(walk[-1], None)
             if rest is None:
                 walk.pop()
             elif len(walk) > len(left_out):
                 return True
             else:
-                patience -= 1
+                self.patience.spend(4 * len(self.rooms))
                 walk.append(self._leaving(left_out[len(walk) - 1], rest))
         return False
 

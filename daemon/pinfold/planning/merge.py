@@ -13,7 +13,7 @@ from pinfold.cpuset import NodeSet
 from pinfold.planning.hints import Hint, Hints, Room
 from pinfold.planning.intersection import Intersection
 from pinfold.planning.policy import TopologyPolicy
-from pinfold.planning.sets import Distances, best, cost
+from pinfold.planning.sets import Closeness, Distances, Patience, best, closeness
 
 _SOCKETS_TRIED = 1024
 """Choices of sockets tried for align-by-socket. Twelve sockets and fewer have no more."""
@@ -38,14 +38,14 @@ class _Said:
     """For how many resources."""
 
     @classmethod
-    def of(cls, hints: Hints) -> "_Said":
+    def of(cls, hints: Hints, machine: NodeSet) -> "_Said":
         room = hints.room if hints.room and hints.room.holds(hints.room.nodes) else None
         any_, listed = None, dict[int, bool]()
         for hint in hints.listed:
             if hint.nodes is None:
                 any_ = bool(any_ or hint.preferred)
-            else:
-                listed[hint.nodes.bits] = listed.get(hint.nodes.bits, False) or hint.preferred
+            elif nodes := (hint.nodes & machine).bits:
+                listed[nodes] = listed.get(nodes, False) or hint.preferred
         impossible = room is None and any_ is None and not listed
         return cls(False if impossible else any_, listed, room, len(hints.resources))
 
@@ -69,7 +69,7 @@ class _Said:
         return min(sizes, default=0)
 
 
-def rank(hint: Hint, aim: int, distances: Distances | None) -> tuple[bool, bool, int, int, int]:
+def rank(hint: Hint, aim: int, near: Closeness | None) -> tuple[bool, bool, int, int, int]:
     """The place of a merged hint among others, the best first.
 
     Preferred ones come first, those of few nodes before those of many. Of the others the best has *aim* nodes, the
@@ -77,7 +77,7 @@ def rank(hint: Hint, aim: int, distances: Distances | None) -> tuple[bool, bool,
     """
     nodes = hint.nodes or NodeSet()
     away = (False, len(nodes)) if hint.preferred else (len(nodes) > aim, abs(len(nodes) - aim))
-    return not hint.preferred, *away, cost(nodes.bits, distances), nodes.bits
+    return not hint.preferred, *away, _cost(nodes.bits, near), nodes.bits
 
 
 def merge(
@@ -89,49 +89,49 @@ def merge(
     """
     if policy is TopologyPolicy.NONE:
         return Merged(Hint(None, preferred=False), admit=True)
-    said = [_Said.of(one) for one in hints if one is not None]
+    said = [_Said.of(one, nodes) for one in hints if one is not None]
     if policy is TopologyPolicy.SINGLE_NUMA_NODE:
         hint = _preferred(nodes, [one.single() for one in said], None) or Hint(None, preferred=False)
         hint = Hint(None, hint.preferred) if hint.nodes == nodes else hint
     else:
-        hint = _preferred(nodes, said, distances) or _intersected(nodes, said, distances)
+        near = None if distances is None else closeness(nodes, distances)
+        hint = _preferred(nodes, said, near) or _intersected(nodes, said, near)
     return Merged(hint, hint.preferred or policy is TopologyPolicy.BEST_EFFORT)
 
 
-def _preferred(nodes: NodeSet, said: Sequence[_Said], distances: Distances | None) -> Hint | None:
+def _cost(nodes: int, near: Closeness | None) -> int:
+    return 0 if near is None else near.cost(nodes)
+
+
+def _preferred(nodes: NodeSet, said: Sequence[_Said], near: Closeness | None) -> Hint | None:
     """The best set that all prefer."""
     sets = {one for each in said for one, preferred in each.listed.items() if preferred}
     sets = {one for one in sets if all(each.prefers(one) for each in said)}
     rooms = [each.room for each in said if each.room is not None]
-    if rooms and all(each.room or each.any for each in said) and (found := _in_all(rooms, distances)):
+    if rooms and all(each.room or each.any for each in said) and (found := _in_all(rooms, near)):
         sets.add(found)
     if sets:
-        return min((Hint(NodeSet(one), preferred=True) for one in sets), key=lambda one: rank(one, 0, distances))
+        return min((Hint(NodeSet(one), preferred=True) for one in sets), key=lambda one: rank(one, 0, near))
     return Hint(nodes, preferred=True) if all(each.any for each in said) else None
 
 
-def _in_all(rooms: Sequence[Room], distances: Distances | None) -> int | None:
+def _in_all(rooms: Sequence[Room], near: Closeness | None) -> int | None:
     """The best of the sets that all *rooms* have and prefer."""
     nodes, required = ~0, 0
     for room in rooms:
         nodes, required = nodes & room.nodes.bits, required | room.required.bits
     amounts = [amount for room in rooms for amount in room.amounts]
+
+    def preferred(one: int) -> bool:
+        return all(room.prefers(NodeSet(one)) for room in rooms)
+
     one_size = {room.narrowest for room in rooms if not room.span}
     sizes = sorted(one_size) or range(min(room.narrowest for room in rooms), nodes.bit_count() + 1)
     for size in sizes if len(one_size) < 2 else ():
-        found = [
-            best(
-                within,
-                required,
-                size,
-                amounts,
-                distances,
-                lambda one: all(room.prefers(NodeSet(one)) for room in rooms),
-            )
-            for within in _sockets_chosen(nodes, size, rooms)
-        ]
+        choices = _sockets_chosen(nodes, size, rooms)
+        found = [best(within, required, size, amounts, near, preferred) for within in choices]
         if sets := [one for one in found if one is not None]:
-            return min(sets, key=lambda one: (cost(one, distances), one))
+            return min(sets, key=lambda one: (_cost(one, near), one))
     return None
 
 
@@ -141,13 +141,14 @@ def _sockets_chosen(nodes: int, size: int, rooms: Sequence[Room]) -> Iterator[in
     if not spanning:
         yield nodes
     for room in spanning[:1]:
-        for others in islice(combinations(room.sockets.values(), len(room.sockets) - room.span), _SOCKETS_TRIED):
+        left_out = max(len(room.sockets) - room.span, 0)
+        for others in islice(combinations(room.sockets.values(), left_out), _SOCKETS_TRIED):
             within = nodes & ~NodeSet.union(others).bits
             if within.bit_count() >= size:
                 yield within
 
 
-def _intersected(nodes: NodeSet, said: Sequence[_Said], distances: Distances | None) -> Hint:
+def _intersected(nodes: NodeSet, said: Sequence[_Said], near: Closeness | None) -> Hint:
     """The best set that remains when one hint of each is chosen and all are intersected; all nodes where none does."""
     aim = max((each.narrowest() for each in said), default=0)
     rooms = [each.room for each in said]
@@ -155,12 +156,13 @@ def _intersected(nodes: NodeSet, said: Sequence[_Said], distances: Distances | N
     for place, each in enumerate(said):
         for _ in range(each.times):
             left = {(rest, used) for one in left for rest, used in _chosen(one, place, each) if rest}
+    patience = Patience(nodes.bits)
     sets = (
-        _remaining(one, [room for place in used if (room := rooms[place]) is not None], aim, distances)
-        for one, used in left
+        _remaining(Intersection(one, [room for place in used if (room := rooms[place])], patience), aim, near)
+        for one, used in sorted(left)
     )
     found = (Hint(NodeSet(one), preferred=False) for one in sets)
-    return min(found, key=lambda one: rank(one, aim, distances), default=Hint(nodes, preferred=False))
+    return min(found, key=lambda one: rank(one, aim, near), default=Hint(nodes, preferred=False))
 
 
 def _chosen(left: tuple[int, tuple[int, ...]], place: int, said: _Said) -> Iterator[tuple[int, tuple[int, ...]]]:
@@ -174,11 +176,11 @@ def _chosen(left: tuple[int, tuple[int, ...]], place: int, said: _Said) -> Itera
         yield nodes & said.room.nodes.bits, (*used, place)
 
 
-def _remaining(nodes: int, rooms: Sequence[Room], aim: int, distances: Distances | None) -> int:
-    """The best that remains of *nodes*: of the size aimed at, else of the next smaller, else of the next larger."""
-    count = nodes.bit_count()
-    if not rooms or count <= aim:
-        return nodes
-    chosen = Intersection(nodes, rooms)
-    sizes = (chosen.best(size, distances) for size in range(aim, count))
-    return next((one for one in sizes if one is not None), nodes)
+def _remaining(chosen: Intersection, aim: int, near: Closeness | None) -> int:
+    """The best that can remain: of the size aimed at, else of the next smaller, else of the next larger."""
+    for size in range(aim, chosen.nodes.bit_count()) if chosen.rooms else ():
+        if not chosen.patience:
+            break
+        if (found := chosen.best(size, near)) is not None:
+            return found
+    return chosen.nodes

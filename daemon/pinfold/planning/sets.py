@@ -6,18 +6,36 @@ nodes; here the highest node is fixed first, and a branch is left as soon as the
 """
 
 from bisect import insort
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 from pinfold.cpuset import NodeSet
 
 Distances = Mapping[int, Mapping[int, int]]
 """Node → node → ACPI SLIT distance."""
 
-PATIENCE = 1 << 15
-"""Sets begun before a size is given up as if it had none. Fifteen nodes and fewer have no more sets."""
-
 _LOCAL, _REMOTE = 10, 20  # what the kernel takes where the firmware tells no distance
+
+
+class Patience:
+    """How much more the searches of one decision may look at: the amount of one thing on one node, again and again.
+
+    On machines of up to eight NUMA nodes, where the kubelet runs, there is no end. On larger ones a search that may
+    look no further gives the best that it has found. That is a matter of a tenth of a second, and happens where nearly
+    all that is free is wanted and the nodes' amounts do not fit together.
+    """
+
+    __slots__ = ("looks",)
+
+    def __init__(self, nodes: int) -> None:
+        self.looks = 1 << 16 if nodes.bit_count() > 8 else 1 << 62
+
+    def __bool__(self) -> bool:
+        return self.looks > 0
+
+    def spend(self, looks: int) -> None:
+        self.looks -= looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +67,81 @@ def fewest(nodes: int, required: int, amounts: Sequence[Amount]) -> int | None:
             held, size = held + most, size + 1
         sizes.append(size)
     size = max(sizes)
-    while len(amounts) > 1 and best(nodes, required, size, amounts) is None:
+    patience = Patience(nodes)
+    while len(amounts) > 1 and best(nodes, required, size, amounts, patience=patience) is None:
         size += 1
     return size
 
 
-def cost(nodes: int, distances: Distances | None) -> int:
-    """The sum of the distances between all ordered pairs of *nodes*, each with itself included."""
-    if distances is None:
-        return 0
-    ids = list(NodeSet(nodes))
-    return sum(_distance(distances, one, two) for one in ids for two in ids)
+@dataclass(frozen=True, slots=True)
+class Closeness:
+    """How near to each other the nodes of a machine are."""
+
+    far: Distances
+    """Node → node → distance there and back; to itself: once."""
+    least: Sequence[int]
+    """Size of a set → what the distances between its nodes add up to, at the least."""
+
+    def cost(self, nodes: int) -> int:
+        """The sum of the distances between all ordered pairs of *nodes*, each with itself included."""
+        ids = list(NodeSet(nodes))
+        return sum(self.far[one][two] for place, one in enumerate(ids) for two in ids[: place + 1])
+
+
+def closeness(nodes: NodeSet, distances: Distances) -> Closeness:
+    """Kept for the machines asked about last: it takes longer than a search."""
+    return _closeness(nodes, _Rows(distances))
+
+
+class _Rows:
+    """The distances of a machine, equal only to the very same rows: to compare all of them takes as long."""
+
+    __slots__ = ("distances", "same")
+
+    def __init__(self, distances: Distances) -> None:
+        self.distances = dict(distances)
+        self.same = tuple((node, id(row)) for node, row in distances.items())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Rows) and self.same == other.same
+
+    def __hash__(self) -> int:
+        return hash(self.same)
+
+
+@lru_cache(maxsize=8)
+def _closeness(nodes: NodeSet, rows: _Rows) -> Closeness:
+    def distance(one: int, two: int) -> int:
+        return rows.distances.get(one, {}).get(two, _LOCAL if one == two else _REMOTE)
+
+    far = {one: {two: distance(one, two) + (distance(two, one) if one != two else 0) for two in nodes} for one in nodes}
+    return Closeness(far, _least(far))
+
+
+def _least(far: Distances) -> Sequence[int]:
+    """By size: nodes are joined nearest first, and two groups count as far apart as their nearest nodes are.
+
+    Where the distances are those of a tree (node, socket, board) the closest sets add up to just that.
+    """
+    groups = {node: ({node}, [0, 0]) for node in far}
+    pairs = sorted((row[two], one, two) for one, row in far.items() for two in row if two < one)
+    for distance, one, two in pairs:
+        (ours, our_least), (theirs, their_least) = groups[one], groups[two]
+        if ours is not theirs:
+            joined = ours | theirs, _joined(our_least, their_least, distance)
+            groups |= dict.fromkeys(joined[0], joined)
+    return max((least for _, least in groups.values()), key=len, default=[0])
+
+
+def _joined(ours: Sequence[int], theirs: Sequence[int], distance: int) -> list[int]:
+    """The least of the sets that take some nodes of one group and some of another."""
+    return [
+        min(
+            ours[some] + theirs[size - some] + some * (size - some) * distance
+            for some in range(max(0, size - len(theirs) + 1), min(size, len(ours) - 1) + 1)
+        )
+        for size in range(len(ours) + len(theirs) - 1)
+    ]
 
 
 def best(
@@ -67,24 +149,27 @@ def best(
     required: int,
     size: int,
     amounts: Sequence[Amount],
-    distances: Distances | None = None,
+    near: Closeness | None = None,
     accepted: Callable[[int], bool] = lambda _: True,
+    patience: Patience | None = None,
 ) -> int | None:
     """The best set of *size* of the *nodes* that includes *required*, holds the *amounts* and is *accepted*, if any."""
     picks = size - required.bit_count()
     ids = list(NodeSet(nodes & ~required))
     if required & ~nodes or not 0 <= picks <= len(ids):
         return None
-    needs = [amount.need - amount.held_by(required) for amount in amounts]
-    columns = [
-        ([min(amount.of.get(node, 0), need) for node in ids], need)
-        for amount, need in zip(amounts, needs, strict=True)
-        if need > 0
-    ]
+    columns = [column for amount in amounts if (column := _column(amount, required, ids, picks)) is not None]
     if len(columns) > 1:
         columns.append(_together(columns))
-    search = _Search(ids, [column for column, _ in columns], distances, accepted)
+    search = _Search(ids, [column for column, _ in columns], near, accepted, patience or Patience(nodes))
     return search.run(required, picks, [need for _, need in columns])
+
+
+def _column(amount: Amount, required: int, ids: Sequence[int], picks: int) -> tuple[list[int], int] | None:
+    """What each of *ids* has, and what *picks* of them must hold; None where any of them do."""
+    need = max(amount.need - amount.held_by(required), 0)
+    column = [min(amount.of.get(node, 0), need) for node in ids]
+    return None if sum(sorted(column)[:picks]) >= need else (column, need)
 
 
 def _together(columns: Sequence[tuple[list[int], int]]) -> tuple[list[int], int]:
@@ -94,10 +179,6 @@ def _together(columns: Sequence[tuple[list[int], int]]) -> tuple[list[int], int]
     rows = zip(*(column for column, _ in columns), strict=True)
     summed = [sum(weight * held for weight, held in zip(weights, row, strict=True)) for row in rows]
     return summed, sum(weight * need for weight, (_, need) in zip(weights, columns, strict=True))
-
-
-def _distance(distances: Distances, one: int, two: int) -> int:
-    return distances.get(one, {}).get(two, _LOCAL if one == two else _REMOTE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,77 +202,71 @@ class _Search:
     ids: list[int]
     columns: list[list[int]]
     """What each node has: one list for each amount, one value for each place in ``ids``."""
-    distances: Distances | None
+    near: Closeness | None
     accepted: Callable[[int], bool]
+    patience: Patience
     found: int | None = None
     found_cost: int = 0
-    patience: int = PATIENCE
-    pairs: list[list[int]] = field(default_factory=list)
-    """Place → place → distance there and back."""
-    nearest: int = 0
 
     def run(self, required: int, picks: int, needs: list[int]) -> int | None:
         """Walk the sets in the order of their bits, so that of equal ones the first found is the best."""
-        added = self._measure(required)
-        begun = _Begun(required, picks, list(range(len(self.ids))), needs, cost(required, self.distances), added)
-        walk = [iter([begun])]
-        while walk and self.patience and not (self.found is not None and self.distances is None):
-            begun_next = next(walk[-1], None)
-            if begun_next is None:
+        walk = [iter([self._begun(required, picks, needs)])]
+        while walk and self.patience and not (self.found is not None and self.near is None):
+            begun = next(walk[-1], None)
+            if begun is None:
                 walk.pop()
-            elif begun_next.picks:
-                self.patience -= 1
-                walk.append(self._continued(begun_next))
-            elif all(need <= 0 for need in begun_next.needs) and self.accepted(begun_next.chosen):
-                self.found, self.found_cost = begun_next.chosen, begun_next.cost
+            elif begun.picks:
+                self.patience.spend(len(begun.below) * (1 + len(self.columns)))
+                walk.append(self._continued(begun))
+            elif all(need <= 0 for need in begun.needs) and self.accepted(begun.chosen):
+                self.found, self.found_cost = begun.chosen, begun.cost
         return self.found
 
-    def _measure(self, required: int) -> list[int]:
-        """Lay out the distances; the distances that each node adds to *required*."""
-        if self.distances is None:
-            return []
-        far = self.distances
-        self.pairs = [[_distance(far, one, two) + _distance(far, two, one) for two in self.ids] for one in self.ids]
-        self.nearest = min((row[two] for one, row in enumerate(self.pairs) for two in range(one)), default=0)
-        return [cost(required | 1 << node, far) - cost(required, far) for node in self.ids]
+    def _begun(self, required: int, picks: int, needs: list[int]) -> _Begun:
+        cost, added = 0, [0] * len(self.ids)
+        if self.near is not None:
+            cost, far = self.near.cost(required), self.near.far
+            added = [far[node][node] + sum(far[node][other] for other in NodeSet(required)) for node in self.ids]
+        return _Begun(required, picks, list(range(len(self.ids))), needs, cost, added)
 
     def _continued(self, begun: _Begun) -> Iterator[_Begun]:
         """*begun* with one more node: every one that can still lead to a set that holds enough and is better."""
-        others = begun.picks - 1
-        least = begun.cost + begun.picks * others // 2 * self.nearest
-        least += sum(sorted(begun.added[place] for place in begun.below)[:others]) if self.distances else 0
-        below: list[int] = []
-        fullest = [_Fullest(others) for _ in self.columns]
-        for place in begun.below:
-            if self.found is not None and least + begun.added[place] >= self.found_cost:
-                continue
-            needs = [need - column[place] for need, column in zip(begun.needs, self.columns, strict=True)]
-            if len(below) >= others and all(need <= full.sum for need, full in zip(needs, fullest, strict=True)):
-                yield self._with(begun, place, below, needs)
-            below.append(place)
-            for column, full in zip(self.columns, fullest, strict=True):
-                full.add(column[place])
+        others, added = begun.picks - 1, begun.added
+        least = begun.cost
+        if self.near is not None:
+            least += self.near.least[begun.picks] + sum(sorted(added[place] for place in begun.below)[:others])
+        places = [place for place in begun.below if self.found is None or least + added[place] < self.found_cost]
+        able: Iterable[int] = range(others, len(places))
+        for need, column in zip(begun.needs, self.columns, strict=True):
+            held = [column[place] for place in places]
+            below = _fullest(held, others)
+            able = [count for count in able if held[count] + below[count] >= need]
+        for count in able:
+            if self.found is None or least + added[places[count]] < self.found_cost:
+                yield self._with(begun, places[count], places[:count])
 
-    def _with(self, begun: _Begun, place: int, below: list[int], needs: list[int]) -> _Begun:
-        chosen = begun.chosen | 1 << self.ids[place]
-        if self.distances is None:
-            return _Begun(chosen, begun.picks - 1, below.copy(), needs, 0, [])
-        added = [more + far for more, far in zip(begun.added, self.pairs[place], strict=True)]
-        return _Begun(chosen, begun.picks - 1, below.copy(), needs, begun.cost + begun.added[place], added)
+    def _with(self, begun: _Begun, place: int, below: list[int]) -> _Begun:
+        node, cost, added = self.ids[place], begun.cost, begun.added
+        needs = [need - column[place] for need, column in zip(begun.needs, self.columns, strict=True)]
+        if self.near is not None:
+            far = self.near.far[node]
+            cost, added = cost + added[place], [more + far[other] for more, other in zip(added, self.ids, strict=True)]
+        return _Begun(begun.chosen | 1 << node, begun.picks - 1, below, needs, cost, added)
 
 
-class _Fullest:
-    """The sum of the largest of the values seen, up to *count* of them."""
-
-    __slots__ = ("count", "sum", "values")
-
-    def __init__(self, count: int) -> None:
-        self.count, self.sum = count, 0
-        self.values: list[int] = []
-
-    def add(self, value: int) -> None:
-        if self.count:
-            insort(self.values, value)
-            self.sum += value
-            if len(self.values) > self.count:
-                self.sum -= self.values.pop(0)
+def _fullest(held: Sequence[int], count: int) -> Sequence[int]:
+    """For each place: what the *count* fullest before it hold together, or all where there are fewer."""
+    if not count:
+        return [0] * len(held)
+    sums, total = [], 0
+    fullest: list[int] = []
+    for has in held:
+        sums.append(total)
+        if len(fullest) < count:
+            total += has
+            insort(fullest, has)
+        elif has > fullest[0]:
+            total += has - fullest[0]
+            del fullest[0]
+            insort(fullest, has)
+    return sums
