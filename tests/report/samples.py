@@ -216,3 +216,33 @@ def crowd() -> Snapshot:
         decisions.append(pinned(one, entry))
     ledger = Ledger(entries)
     return snapshot(topology, "0,256", Plan(ledger, tuple(decisions), topology.online - ledger.owned), tuple(pods))
+
+
+def odd() -> Snapshot:
+    """One NUMA node over two sockets, one with memory and no CPU, an offline CPU, ``isolcpus=``, ids with gaps.
+
+    The pods: one with a slice and no pool, one that ends, and one whose texts would steer a terminal.
+    """
+    ids = (0, 1, 2, 3, 8, 9, 10, 11, 100)
+    cpus = tuple(Cpu(id=cpu, core=cpu, socket=cpu // 8, node=0, uncore=cpu // 8) for cpu in ids)
+    nodes = (NumaNode(0, CpuSet.of(ids), 32 * GIB), NumaNode(7, CpuSet(), 256 * GIB))
+    topology = Topology(cpus, nodes, offline=CpuSet.parse("4-5"), isolated=CpuSet.parse("100"))
+    sliced = pod("a/sliced", 1, guaranteed("main", 2), Container("log", ContainerKind.APP), cpus=3)
+    entry = PodEntry(
+        sliced.uid,
+        "a",
+        "sliced",
+        containers=(ContainerEntry("main", ALONE, CpuSet.parse("1-2")), ContainerEntry("log", Isolation.HOST)),
+    )
+    ends = pod("a/ends", 2, guaranteed("main", 2), cpus=2)
+    ending = pooled(ends, "8-9", "0", main="8-9")
+    hostile = pod("a/hostile", 3, Container("main", ContainerKind.APP))
+    said = refused(hostile, 1, "annotation says '\x1b[2J\x1b]0;owned\x07'\nand \u202e turns around")
+    plan = Plan(
+        Ledger({sliced.uid: entry, ends.uid: ending}),
+        (replace(pinned(sliced, entry), regime=Regime.CONTAINER, because="container by container"), said),
+        node_shared=topology.online - CpuSet.parse("1-2,8-9,100"),
+    )
+    of = snapshot(topology, "0", plan, (sliced, hostile))
+    reason = "the kubelet's CPU manager policy is static (cpu_manager_state): two owners would fight over one file"
+    return replace(of, mode=Mode.OBSERVING, mode_reason=reason, exclusivity=Exclusivity.NONE)

@@ -1,0 +1,111 @@
+"""A node's status as text: the map, the pods, and what is not as it should be.
+
+Drawn from the Status document alone, so that a running node and a plan look the same.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pinfold.cli.node_map import Json, drawn, owning
+from pinfold.cli.terminal import Ink, Line, Span, filled, paragraph, pieces, plain, table
+
+UNMANAGED = "unmanaged"
+_INK = {"pinned": Ink.EXCLUSIVE, "degraded": Ink.BAD, "shared": Ink.BAD, UNMANAGED: Ink.FAINT, "ending": Ink.FAINT}
+
+
+def shown(status: Json, every_pod: bool = False) -> list[Line]:
+    """*every_pod*: also those that nobody asked Pinfold to manage."""
+    parts = [_head(status), drawn(status), _pods(status, every_pod), [*_troubles(status)]]
+    lines: list[Line] = []
+    for part in parts:
+        lines += [(), *part] if lines and part else part
+    return lines
+
+
+def _head(status: Json) -> list[Line]:
+    mode, way = status["mode"], status["exclusivity"]
+    facts = [mode["name"]]
+    facts += [] if way["name"] == "none" else [f"exclusive CPUs by {way['name']}"]
+    if mode["name"] != "planned":
+        facts += [f"Pinfold {status['version']}", f"generation {status['generation']}", _time(status["time"])]
+    lines = paragraph(f"{plain(status['node'])}  ", ", ".join(facts), Ink.HEAD)
+    for reason in (mode["reason"], way["reason"]):
+        lines += paragraph("  ", reason) if reason else []
+    return lines
+
+
+def _time(rfc3339: str) -> str:
+    return f"{rfc3339[:19].replace('T', ' ')} UTC"
+
+
+def _pods(status: Json, every_pod: bool) -> list[Line]:
+    letters = {pod["uid"]: letter for letter, pod in owning(status)}
+    listed = [pod for pod in status["pods"] if every_pod or pod["outcome"] != UNMANAGED]
+    lines = _listed([(letters.get(pod["uid"], ""), pod) for pod in listed]) if listed else []
+    if rest := len(status["pods"]) - len(listed):
+        lines += paragraph("", f"{rest} {'pod' if rest == 1 else 'pods'} nobody asked to manage (--all lists them)")
+    return lines
+
+
+def _listed(pods: list[tuple[str, Json]]) -> list[Line]:
+    """A line for each pod; where one does not fit, the names stand in lines of their own."""
+    header = ("OUTCOME", "POOL", "MEMS", "SLICES", "SHARED")
+    names = [(Span(letter), Span(f"{pod['namespace']}/{pod['name']}")) for letter, pod in pods]
+    facts = [_facts(pod) for _, pod in pods]
+    rows = table(("", "POD", *header), [[*name, *row] for name, row in zip(names, facts, strict=True)])
+    if all(len(row) == 1 for row in rows):
+        return [line for row in rows for line in row]
+    head, *rows = table(header, facts, indent=4)
+    for (letter, name), row in zip(names, rows, strict=True):
+        head += [*filled((Span(f"{letter.text:4}"),), pieces(name.text, Ink.HEAD)), *row]
+    return head
+
+
+def _facts(pod: Json) -> list[Span]:
+    slices = ", ".join(f"{one['name']} {one['cpus']}" for one in pod["containers"] if one["isolation"] == "container")
+    return [
+        Span(pod["outcome"], _INK.get(pod["outcome"], Ink.PLAIN)),
+        Span(pod["pool"]),
+        Span(pod["mems"]),
+        Span(slices, Ink.EXCLUSIVE),
+        Span(pod["shared"], Ink.POD_SHARED),
+    ]
+
+
+def _troubles(status: Json) -> Iterator[Line]:
+    """One paragraph for each thing that is not as it should be."""
+    for pod in status["pods"]:
+        name = f"{pod['namespace']}/{pod['name']}"
+        if no := pod["refusal"]:
+            yield from _told("refused", name, refusal(no))
+        for drift in pod["drift"]:
+            where = f"{drift['cgroup']}/{drift['file']}"
+            yield from _told(
+                "drift", name, f"{drift['cause']}: {where} has {drift['have'] or 'nothing'}, not {drift['want']}"
+            )
+    for bad in status["invalidPods"]:
+        yield from _told("invalid", bad["where"], f"{bad['reason']}: {bad['message']}")
+    for source in status["sources"]:
+        if not source["healthy"]:
+            yield from _told("source", source["name"], source["message"])
+    for kind, fault in status["counters"]["faults"].items():
+        last = f"{fault['count']}x, last at {_time(fault['lastAt'])}"
+        yield from _told("error", kind, f"{fault['lastMessage']} ({last})")
+    for warning in status["warnings"]:
+        yield from _told("warning", "", warning)
+
+
+def _told(what: str, who: str, text: str) -> list[Line]:
+    head = Span(f"{what:9}", Ink.BAD)
+    return filled((head,), [*pieces(f"{who}: " * bool(who)), *pieces(text)])
+
+
+def refusal(no: Json) -> str:
+    later = "tried again when CPUs come free" if no["canPass"] else "not tried again before the pod changes"
+    remedy = f"; needs: {no['remedy']}" * bool(no["remedy"])
+    return f"{no['reason']}: {no['message']}{remedy} ({later})"
+
+
+def located(status: Json, namespace: str, name: str) -> list[Any]:
+    """The pods of that name: a successor may stand beside the one that ends."""
+    return [pod for pod in status["pods"] if (pod["namespace"], pod["name"]) == (namespace, name)]
