@@ -70,7 +70,7 @@ def test_files_come_change_are_renamed_and_go(directory: Path, manifests: Manife
     assert manifests.picture.objects == {}
 
 
-def test_a_file_rewritten_within_one_tick_of_the_clock_is_read_again(directory: Path, manifests: Manifests) -> None:
+def test_a_file_of_the_same_length_with_its_old_time_put_back_is_read_again(directory: Path, manifests: Manifests) -> None:
     _put(directory, "a.yaml", 1)
     _changed(manifests)
     before = (directory / "a.yaml").stat()

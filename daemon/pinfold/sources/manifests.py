@@ -67,6 +67,7 @@ class Manifests:
     def refresh(self, touched: Iterable[str] = ()) -> bool:
         """Look for files whose stamp changed, and at those that were *touched* whatever their stamp says.
 
+        Before 6.13 two writes within one tick of the kernel's clock, 4 ms, leave the same times behind.
         For the timer too: a directory that was not there before, or one whose filesystem has no inotify.
         """
         try:
