@@ -188,6 +188,13 @@ def test_sockets_stay_apart(ids: list[str], sockets: dict[int, str], tmp_path: P
     assert in_words(read_topology(root).sockets) == sockets
 
 
+def test_the_only_socket_has_a_number_where_none_is_told(tmp_path: Path) -> None:
+    root = write_machine(tmp_path, sockets=1)
+    for file in root.rglob("physical_package_id"):
+        file.write_text("-1\n")
+    assert in_words(read_topology(root).sockets) == {0: "0-7"}
+
+
 def test_dies_are_told_within_their_socket(tmp_path: Path) -> None:
     root = write_machine(tmp_path, threads=1)
     for cpu in range(8):
