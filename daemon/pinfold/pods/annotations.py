@@ -30,7 +30,10 @@ _MANAGED = {
     "cpu,memory": frozenset({Managed.CPU, Managed.MEMORY}),
 }
 _COUNT = re.compile(r"[1-9][0-9]{0,9}")
-_DEVICE = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-1][0-9a-f]\.[0-7]|[a-z0-9.-]{1,253}/[A-Za-z0-9._-]{1,63}")
+_DEVICE = re.compile(
+    r"[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]"
+    r"|[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*/[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+)
 
 
 class _BadValueError(ValueError):

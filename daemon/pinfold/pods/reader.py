@@ -107,7 +107,8 @@ def _pod(root: Field, uid: PodUid) -> Pod:
     name = _named(metadata["name"], _SUBDOMAIN)
     namespace = _named(metadata["namespace"], _LABEL) if metadata["namespace"] else "default"
     asked = read_asked(spec, status)
-    intent = read_intent(metadata["annotations"].mapping(), asked.containers)
+    annotations = {name: one.value for name, one in metadata["annotations"].children()}
+    intent = read_intent(annotations, asked.containers)
     annotated = intent.amounts if isinstance(intent, Intent) else {}
     own = PodResources(annotated, annotated) if annotated and asked.resources is None else None
     qos = status["qosClass"].text()
