@@ -402,10 +402,18 @@ def test_two_pods_with_one_uid_are_both_refused_and_others_are_not() -> None:
     pods, invalid = read_pods([("a.yaml", one), ("b.yaml", two), ("c.yaml", other)])
 
     assert [pod.uid for pod in pods] == [OTHER_UID]
+    assert len({bad.message for bad in invalid}) == 2
+    assert "is also the UID of trading/impostor" in invalid[0].message
     assert [(bad.reason, bad.where, bad.uid) for bad in invalid] == [
         ("DuplicateUid", "a.yaml", UID),
         ("DuplicateUid", "b.yaml", UID),
     ]
+
+
+def test_objects_that_are_no_pods_do_not_hinder_the_others() -> None:
+    pods, invalid = read_pods([("a.yaml", {"kind": "Service"}), ("b.yaml", raw_pod(container("a")))])
+    assert [pod.uid for pod in pods] == [UID]
+    assert [bad.where for bad in invalid] == ["a.yaml"]
 
 
 def test_one_pod_from_two_sources_is_the_newest() -> None:

@@ -15,15 +15,12 @@ def together(needs: Iterable[tuple[ContainerKind, int]]) -> int:
     """
     sidecars = apps = most = 0
     for kind, amount in needs:
-        match kind:
-            case ContainerKind.INIT:
-                most = max(most, sidecars + amount)
-            case ContainerKind.SIDECAR:
-                sidecars += amount
-            case ContainerKind.APP:
-                apps += amount
-            case ContainerKind.EPHEMERAL:
-                pass
+        if kind is ContainerKind.INIT:
+            most = max(most, sidecars + amount)
+        elif kind is ContainerKind.SIDECAR:
+            sidecars += amount
+        elif kind is ContainerKind.APP:
+            apps += amount
     return max(most, sidecars + apps)
 
 
