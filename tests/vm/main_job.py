@@ -7,7 +7,6 @@ of its own, `pinfold run`; its reconcile period is an hour, so that what is repa
 """
 
 import argparse
-import os
 import shutil
 import signal
 import sys
@@ -112,18 +111,18 @@ def drift(check: Checks, node: Node, daemon: Daemon) -> None:
     """Somebody rewrites a pinned container's set by hand."""
     engine = next(process for process in node.processes() if process.container == "engine")
     file = CGROUPS / engine.cgroup.lstrip("/") / "cpuset.cpus"
-    held, before = file.read_text(), daemon.metric("pinfold_drift_repairs_total")
-    file.write_text("0-7")
+    held, before = file.read_text(), daemon.metric("pinfold_drift_repaired_total")
+    file.write_text(_text(ONLINE))
     check(
         until("drift is repaired", lambda: file.read_text() == held),
         "drift: a rewritten cpuset is repaired",
         file.read_text(),
     )
-    counted = until("it is counted", lambda: daemon.metric("pinfold_drift_repairs_total") > before, 20)
+    counted = until("it is counted", lambda: daemon.metric("pinfold_drift_repaired_total") > before, 20)
     check(counted, "drift: the repair is counted", daemon.get("/metrics"))
     told = [event for event in daemon.events() if event["event"] == "cpuset.drifted"]
     check(
-        any(event["have"] == "0-7" and event["want"] == held.strip() for event in told),
+        any(event["have"] == _text(ONLINE) and event["want"] == held.strip() for event in told),
         "drift: an event tells it",
         told,
     )
@@ -140,27 +139,26 @@ def killed(check: Checks, node: Node, daemon: Daemon) -> Daemon:
     check(before == after, "kill -9: the same ledger", (before, after))
     check(settings() == held, "kill -9: the same files")
     writes = [event for event in daemon.events() if event["event"] == "cgroup.written"]
-    check(not writes and daemon.metric("pinfold_cgroup_writes_total") == 0, "kill -9: not one write", writes)
+    check(not writes and daemon.metric("pinfold_writes_total") == 0, "kill -9: not one write", writes)
     confined(check, "after kill -9", node.processes(), daemon)
     return daemon
 
 
 def released(check: Checks, before: dict[str, str], when: str) -> None:
-    """Nothing of Pinfold is left: every file as it was, all CPUs where a populated cgroup takes no empty set."""
+    """Every file holds what it held: all CPUs or nodes where a populated cgroup takes no empty set.
+
+    Of a cgroup that was not there *before*, what others write into it is theirs; what only Pinfold writes is gone.
+    """
     everything = {
-        file: os.linesep.join(Path(f"/sys/{at}").read_text().split())
-        for file, at in (
-            ("cpuset.cpus", "devices/system/cpu/online"),
-            ("cpuset.mems", "devices/system/node/has_memory"),
-        )
+        "cpuset.cpus": Path("/sys/devices/system/cpu/possible").read_text().strip(),
+        "cpuset.mems": Path("/sys/devices/system/node/has_memory").read_text().strip(),
     }
+    unowned = {"cpuset.cpus": "", "cpuset.mems": "", "cpuset.cpus.exclusive": "", "cpuset.cpus.partition": "member"}
     wrong = []
     for path, text in settings().items():
         name = path.rpartition("/")[2]
-        if name == "cgroup.subtree_control":
-            continue  # systemd's own, and the runtime's
-        was = before.get(path, "")
-        if text not in {was, everything.get(name, was)} and not (name == "cpuset.cpus.partition" and text == "member"):
+        was = before.get(path, unowned.get(name, text))
+        if name != "cgroup.subtree_control" and text not in {was, was or everything.get(name)}:
             wrong.append(f"{path}: {was!r} became {text!r}")
     check.each(wrong, f"{when}: every file holds what it held before")
 
