@@ -10,7 +10,7 @@ import structlog
 from pinfold.agent.enforcement import Enforced
 from pinfold.cgroups.executor import Outcome as WriteOutcome
 from pinfold.cgroups.executor import Result
-from pinfold.cgroups.verify import Drift
+from pinfold.cgroups.verify import Cause, Drift
 from pinfold.planning.ledger import Ledger
 from pinfold.planning.planner import Plan
 from pinfold.planning.reasons import Decision, Outcome
@@ -50,7 +50,7 @@ class Chronicle:
     def decided(self, plan: Plan, held: Ledger) -> tuple[Decision, ...]:
         """What *plan*, which started from *held*, decided otherwise than was told before; those decisions."""
         self.counters = self.counters.decided(self._decisions, held, plan)
-        fresh = tuple(one for one in plan.decisions if self._decisions.get(one.uid) != one)
+        fresh = tuple(one for one in plan.decisions if _differs(self._decisions.get(one.uid), one))
         for one in fresh:
             if one.outcome is not Outcome.UNMANAGED:
                 self._tell(one)
@@ -79,13 +79,15 @@ class Chronicle:
         self.moment(event, decision.full_name, f"{no.word}: {no.message}")
 
     def enforced(self, enforced: Enforced, drifted: Iterable[Drift], names: Mapping[PodUid, str]) -> None:
-        """What was written, what had *drifted* before that, and what still does."""
+        """What was written, what had *drifted* before that, and what still does; of the latter only what is new."""
         for outcome in enforced.outcomes:
             _told_write(outcome, _name(names, outcome.write.pod))
         residual = frozenset(enforced.drift)
         repaired: dict[str, int] = {}
         places = {(one.path, one.file) for one in residual}
         for one in drifted:
+            if one in self._residual:
+                continue
             log.warning(
                 "cpuset.drifted",
                 pod=_name(names, one.pod),
@@ -101,7 +103,8 @@ class Chronicle:
             if (one.path, one.file) not in places:
                 repaired[one.cause.value] = repaired.get(one.cause.value, 0) + 1
         for one in sorted(residual - self._residual, key=lambda drift: (drift.path, drift.file)):
-            log.error(
+            tell = log.warning if one.cause is Cause.MEMORY_NOT_MOVED else log.error
+            tell(
                 "cpuset.unmended",
                 pod=_name(names, one.pod),
                 cgroup=one.path,
@@ -117,6 +120,13 @@ class Chronicle:
         done = enforced.count(Result.DONE) if enforced else 0
         refused = enforced.count(Result.REFUSED) if enforced else 0
         self.counters = self.counters.reconciled(seconds, done + refused, refused)
+
+
+def _differs(before: Decision | None, after: Decision) -> bool:
+    """Whether a person would call it another decision: the hints that were weighed change with every neighbour."""
+    return before is None or any(
+        getattr(before, name) != getattr(after, name) for name in ("outcome", "pool", "mems", "refusal")
+    )
 
 
 def _told_write(outcome: WriteOutcome, pod: str) -> None:

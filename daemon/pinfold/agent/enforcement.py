@@ -6,16 +6,17 @@ What to write is decided in ``cgroups``; here it is done, in an order that survi
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from pinfold.cgroups import watch
 from pinfold.cgroups.capability import Capability, capability, may_administer
 from pinfold.cgroups.executor import Kernel, Outcome, Result, execute
 from pinfold.cgroups.files import Cgroupfs
 from pinfold.cgroups.found import Found, noted, refreshed
-from pinfold.cgroups.held import Held, held
+from pinfold.cgroups.held import Held, Reading, held
 from pinfold.cgroups.layout import Enforcement, Layout, Node
 from pinfold.cgroups.protocol import ordered
-from pinfold.cgroups.tree import Driver, NoTree, Tree, discover
+from pinfold.cgroups.tree import Driver, Listing, NoTree, Tree, discover
 from pinfold.cgroups.verify import Drift, verify
 from pinfold.cgroups.wanted import wanted
 from pinfold.config import CgroupDriver, Config, Exclusivity
@@ -49,13 +50,18 @@ class Enforced:
         return sum(outcome.result is result for outcome in self.outcomes)
 
 
+class NodeFs(Listing, Reading, Kernel, Protocol):
+    """`files.Cgroupfs`, or what wraps it."""
+
+    def close(self) -> None: ...
+
+
 class NodeCgroups:
     """This node's cgroup tree, as the configuration says where it is and how pools are held."""
 
-    def __init__(self, config: Config, kernel: Kernel | None = None) -> None:
-        """*kernel* takes the writes: the cgroup file system itself, or what wraps it. Raises CgroupError."""
-        self.fs = Cgroupfs(Path(config.cgroup_mount))
-        self._kernel = kernel or self.fs
+    def __init__(self, config: Config, fs: NodeFs | None = None) -> None:
+        """Raises CgroupError where cgroup2 is not mounted as configured."""
+        self.fs: NodeFs = fs or Cgroupfs(Path(config.cgroup_mount))
         self._root = config.cgroup_root
         self._driver = None if config.cgroup_driver is CgroupDriver.AUTO else Driver(config.cgroup_driver)
         self._asked = _ASKED[config.exclusivity]
@@ -102,7 +108,7 @@ class NodeCgroups:
             node = replace(node, found=found)
             if not writes:
                 break
-            done = execute(writes, self._kernel)
+            done = execute(writes, self.fs)
             outcomes += done
             refused = {one.write.pod for one in done if one.result is Result.REFUSED and one.write.pod}
             node = self.look(node.tree, ledger, node.topology, node.found, node.names, node.refused | refused)

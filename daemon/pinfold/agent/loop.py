@@ -32,8 +32,12 @@ from pinfold.errors import PinfoldError
 from pinfold.planning.ledger import Ledger
 from pinfold.planning.planner import Plan, World, plan
 from pinfold.planning.policy import MemoryPolicy
+from pinfold.planning.reasons import Decision, Outcome
+from pinfold.planning.words import event
 from pinfold.pods.model import InvalidPod, Pod, PodUid
 from pinfold.report import systemd
+from pinfold.report.event_sender import EventSender
+from pinfold.report.events import EventType, Occurrence
 from pinfold.report.snapshot import Exclusivity, Mode, PodInKernel, Snapshot, pod_statuses
 from pinfold.sources.kubelet_state import Peace
 from pinfold.sources.wakeup import Timer
@@ -67,12 +71,13 @@ class Agent:
         self,
         config: Config,
         state: StateDirectory,
+        cgroups: NodeCgroups | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._config, self._state, self._clock, self._now = config, state, clock, now
         self._boot = boot_id()
-        self._cgroups = NodeCgroups(config)
+        self._cgroups = cgroups or NodeCgroups(config)
         self._capability = self._cgroups.capability({})
         self._topology = read_topology(Path(config.sysfs_root))
         self._policy, self._warnings = policy(config, self._topology)
@@ -88,7 +93,11 @@ class Agent:
         self._snapshot: Snapshot | None = None
         self._started_at, self._turned_at = now(), clock()
         self._interrupted = threading.Event()
-        self.sources = Sources(config, self._cgroups.fs.mount)
+        self.sources = Sources(config)
+        self._events: EventSender | None = None
+        if self.sources.server and config.report.events:
+            self._events = EventSender(self.sources.server.send, f"pinfold-{config.node_name}")
+            self._events.start()
 
     # Read from other threads: each gives one immutable value.
 
@@ -123,6 +132,8 @@ class Agent:
         self._interrupted.clear()
 
     def close(self) -> None:
+        if self._events:
+            self._events.close()
         self.sources.close()
         self._cgroups.close()
 
@@ -187,8 +198,19 @@ class Agent:
         policy = self._policy if peace.mems else replace(self._policy, memory_policy=MemoryPolicy.NONE)
         world = World(self._topology, policy, active, frozenset(lingering), frozenset(running))
         decided = plan(world, ledger)
-        self._chronicle.decided(decided, ledger)
+        self._tell(self._chronicle.decided(decided, ledger), active)
         return decided
+
+    def _tell(self, fresh: Iterable[Decision], pods: Iterable[Pod]) -> None:
+        """Events on the pods whose decision is another one than before."""
+        if self._events is None:
+            return
+        by_uid = {pod.uid: pod for pod in pods}
+        for decision in fresh:
+            if decision.outcome is not Outcome.UNMANAGED:
+                reason, note = event(decision)
+                kind = EventType.WARNING if decision.refusal else EventType.NORMAL
+                self._events.tell(Occurrence.of(by_uid[decision.uid], reason, "Pinning", note, self._now(), kind))
 
     def _enforce(self, picture: _Picture, decided: Plan, began: float) -> Enforced:
         self._refused_at = {uid: at for uid, at in self._refused_at.items() if began - at < RETRY_S}

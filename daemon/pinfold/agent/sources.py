@@ -34,12 +34,13 @@ class SourceError(PinfoldError):
 class Sources:
     """Raises PinfoldError where no pods can be asked for. What should ring and cannot is reported: the timer serves."""
 
-    def __init__(self, config: Config, mount: Path) -> None:
+    def __init__(self, config: Config) -> None:
         self.wakeup = Wakeup()
         self._bundles = Bundles()
         self._kubelet_root = Path(config.sources.kubelet.root_dir)
         self._manifests = Manifests(Path(path)) if (path := config.sources.manifests.path) else None
-        self._api = _api_server(config, self.wakeup)
+        self.server = _api_server(config)
+        self._api = ApiServerPods(self.server, config.node_name, self.wakeup.wake) if self.server else None
         if not (self._manifests or self._api):
             raise SourceError(
                 "no source of pods: set sources.apiServer.kubeconfig, run in a cluster, or name --manifests DIR."
@@ -49,7 +50,7 @@ class Sources:
         self._hotplug: HotplugMonitor | None = None
         self._hotplugged = False
         try:
-            self._cgroups = CgroupEvents(mount)
+            self._cgroups = CgroupEvents(Path(config.cgroup_mount))
         except InotifyLimitError as error:
             self._faults[CGROUPS] = str(error)
         try:
@@ -148,6 +149,8 @@ class Sources:
         for source in (self._api, self._manifests, self._cgroups, self.wakeup):
             if source:
                 source.close()
+        if self.server:
+            self.server.close()
 
     def _pictures(self) -> Iterator[tuple[str, Pods]]:
         if self._api:
@@ -169,7 +172,7 @@ def _shown(raw: Mapping[str, object], uid: str) -> str:
     return ascii(name[:200])[1:-1]
 
 
-def _api_server(config: Config, wakeup: Wakeup) -> ApiServerPods | None:
+def _api_server(config: Config) -> ApiServer | None:
     """None where it is switched off, or ``auto`` and nothing names one."""
     source = config.sources.api_server
     inside = "KUBERNETES_SERVICE_HOST" in os.environ
@@ -177,5 +180,4 @@ def _api_server(config: Config, wakeup: Wakeup) -> ApiServerPods | None:
         return None
     if not config.node_name:
         raise SourceError("the API server is to be asked for this node's pods, but nodeName is not set. Set NODE_NAME.")
-    server = ApiServer.from_kubeconfig(Path(source.kubeconfig)) if source.kubeconfig else ApiServer.in_cluster()
-    return ApiServerPods(server, config.node_name, wakeup.wake)
+    return ApiServer.from_kubeconfig(Path(source.kubeconfig)) if source.kubeconfig else ApiServer.in_cluster()

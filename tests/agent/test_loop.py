@@ -1,0 +1,315 @@
+"""The loop on a model kernel: real sources, a real checkpoint, real planning; only the kernel is the model of it.
+
+The model is held to real kernels elsewhere, and the whole runs on real kernels in ``tests/vm``.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pinfold.agent.enforcement import NodeCgroups
+from pinfold.agent.loop import APPEARS_WITHIN_S, Agent
+from pinfold.cgroups.layout import Enforcement
+from pinfold.config import Config
+from pinfold.pods.model import QosClass
+from pinfold.report.snapshot import Mode, PodStatus, Snapshot
+from pinfold.state import FILE, StateDirectory
+from tests.cgroups.model_node import ModelKernel, ModelNode, container_path, pod_path, uid
+from tests.cpuset_model import KERNELS
+from tests.sysfs_writer import write_machine
+
+
+def pod(number: int, cpus: int, engine: int = 0) -> dict[str, Any]:
+    """A Guaranteed pod with pod-level resources, an engine and a sidecar."""
+    amounts = {"cpu": str(cpus), "memory": "64Mi"}
+    own = {"cpu": str(engine), "memory": "32Mi"}
+    containers: list[dict[str, Any]] = [{"name": "engine", "resources": {"requests": own, "limits": own}}]
+    return {
+        "metadata": {"name": f"p{number}", "namespace": "test", "uid": uid(number)},
+        "spec": {
+            "resources": {"requests": amounts, "limits": amounts},
+            "containers": [*(containers if engine else []), {"name": "proxy"}],
+        },
+    }
+
+
+class Fs(ModelKernel):
+    """The model behind the words of the cgroup file system."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@dataclass(slots=True)
+class Bench:
+    """One node: its manifests, its model kernel, its state directory, its clock."""
+
+    tmp: Path
+    node: ModelNode
+    fs: Fs
+    config: Config
+    now_s: float = 1000.0
+    agent: Agent | None = None
+    state: StateDirectory | None = None
+
+    def start(self) -> Agent:
+        self.stop()
+        self.state = StateDirectory(Path(self.config.state_dir))
+        cgroups = NodeCgroups(self.config, self.fs)
+        self.agent = Agent(self.config, self.state, cgroups, lambda: self.now_s, lambda: self.now_s)
+        return self.agent
+
+    def stop(self) -> None:
+        """As by kill -9: nothing is given back."""
+        if self.agent and self.state:
+            self.agent.close()
+            self.state.close()
+            self.agent = None
+
+    def put(self, raw: dict[str, Any]) -> None:
+        (self.tmp / "manifests" / f"{raw['metadata']['name']}.json").write_text(json.dumps(raw))
+
+    def take(self, number: int) -> None:
+        (self.tmp / "manifests" / f"p{number}.json").unlink()
+
+    def turn(self) -> Snapshot:
+        assert self.agent
+        self.agent.sources.refresh()
+        for _ in range(3):
+            self.agent.reconcile()
+        snapshot = self.agent.snapshot()
+        assert snapshot
+        return snapshot
+
+    def status(self, number: int) -> PodStatus:
+        return next(one for one in self.turn().pods if one.uid == uid(number))
+
+    def appear(self, number: int, *, populated: bool = True) -> None:
+        """The kubelet makes the pod's cgroup; the runtime its sandbox."""
+        path = pod_path(number, QosClass.GUARANTEED)
+        assert self.node.world.mkdir(path) is None
+        if populated:
+            sandbox = container_path(path, number, 0)
+            assert self.node.world.mkdir(sandbox) is None
+            self.node.world.spawn(f"pause-{number}", sandbox)
+
+
+@pytest.fixture(params=KERNELS, ids=str)
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / "mount").mkdir()
+    write_machine(tmp_path, sockets=2, cores=4, threads=2, numbering="adjacent")
+    config = Config.model_validate(
+        {
+            "sysfsRoot": str(tmp_path),
+            "cgroupMount": str(tmp_path / "mount"),
+            "stateDir": str(tmp_path / "state"),
+            "sources": {
+                "manifests": {"path": str(tmp_path / "manifests")},
+                "kubelet": {"rootDir": str(tmp_path / "kubelet")},
+                "apiServer": {"enabled": False},
+            },
+        }
+    )
+    node = ModelNode.boot(request.param, Enforcement.PARTITION)
+    made = Bench(tmp_path, node, Fs(node.world), config)
+    yield made
+    made.stop()
+
+
+def test_a_pod_is_confined_before_its_first_process(bench: Bench) -> None:
+    bench.put(pod(1, 4, engine=3))
+    bench.start()
+    assert bench.status(1).kernel.pod is None
+    bench.appear(1, populated=False)
+    status = bench.status(1)
+    assert status.kernel.pod
+    assert status.kernel.pod.cpus == status.pool
+    assert len(status.pool) == 4
+    assert not status.kernel.drift, status.kernel.drift
+
+
+def test_nobody_else_runs_on_a_pool(bench: Bench) -> None:
+    bench.put(pod(1, 4, engine=3))
+    bench.appear(1)
+    bench.start()
+    pool = bench.status(1).pool
+    assert bench.node.world.allowed("pause-1") <= pool
+    assert bench.node.world.allowed("system.slice").isdisjoint(pool)
+
+
+def test_a_restart_writes_nothing(bench: Bench) -> None:
+    bench.put(pod(1, 4, engine=3))
+    bench.appear(1)
+    bench.start()
+    before = bench.turn()
+    bench.start()
+    after = bench.turn()
+    assert after.counters.writes == 0
+    assert [one.pool for one in after.pods] == [one.pool for one in before.pods]
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"{", b"[]", b'{"version": 99, "data": {}}'], ids=["empty", "torn", "list", "new"]
+)
+def test_a_lost_checkpoint_is_rebuilt_from_the_kernel(bench: Bench, damage: bytes) -> None:
+    """The pod that came first holds CPUs that a fresh plan would give to another."""
+    for number in (1, 2):
+        bench.put(pod(number, 4))
+        bench.appear(number)
+    bench.start()
+    bench.turn()
+    bench.take(1)
+    bench.node.world.exit("pause-1")
+    held = bench.status(2).pool
+    bench.stop()
+    (Path(bench.config.state_dir) / FILE).write_bytes(damage)
+    agent = bench.start()
+    assert bench.status(2).pool == held
+    assert bench.node.world.effective(pod_path(2, QosClass.GUARANTEED)) == held
+    snapshot = agent.snapshot()
+    assert snapshot
+    assert snapshot.counters.faults["StateError"].count == 1
+
+
+def test_a_pool_outlives_its_pod_while_processes_do(bench: Bench) -> None:
+    bench.put(pod(1, 4))
+    bench.appear(1)
+    bench.start()
+    pool = bench.status(1).pool
+    bench.take(1)
+    assert bench.status(1).pool == pool
+    bench.node.world.exit("pause-1")
+    assert not bench.turn().pods
+    assert bench.node.world.allowed("system.slice") >= pool
+
+
+def test_a_full_disk_leaves_the_kernel_alone(bench: Bench) -> None:
+    """What cannot be remembered is not done: a crash would forget whose CPUs these are."""
+    bench.start()
+    bench.turn()
+    bench.put(pod(1, 4))
+    bench.appear(1)
+    held = {path: bench.fs.read_all(path, ("cpuset.cpus", "cpuset.cpus.exclusive")) for path in _paths(bench)}
+    state = Path(bench.config.state_dir)
+    (state / f"{FILE}.new").mkdir()  # no file can be made there, as on a full disk
+    snapshot = bench.turn()
+    assert "StateError" in snapshot.counters.faults
+    assert {path: bench.fs.read_all(path, ("cpuset.cpus", "cpuset.cpus.exclusive")) for path in _paths(bench)} == held
+    (state / f"{FILE}.new").rmdir()
+    assert bench.status(1).kernel.pod
+
+
+def _paths(bench: Bench) -> list[Any]:
+    return [path for path in bench.node.world.paths() if path]
+
+
+def test_a_refused_pod_shares_and_the_others_stay(bench: Bench) -> None:
+    bench.put(pod(1, 4))
+    bench.appear(1)
+    bench.start()
+    held = bench.status(1).pool
+    bench.put(pod(2, 99))
+    bench.appear(2)
+    refused = bench.status(2)
+    assert refused.decision
+    assert refused.decision.refusal
+    assert bench.status(1).pool == held
+    assert bench.node.world.allowed("pause-2").isdisjoint(held)
+
+
+def test_one_uid_under_two_names_is_neither_and_harms_nobody(bench: Bench) -> None:
+    bench.put(pod(1, 4))
+    bench.appear(1)
+    bench.start()
+    held = bench.status(1).pool
+    bench.put({**pod(2, 2), "metadata": {"name": "twin", "namespace": "test", "uid": uid(2)}})
+    bench.put(pod(2, 2))
+    snapshot = bench.turn()
+    assert {one.reason for one in snapshot.invalid} == {"DuplicateUid"}
+    assert [one.pool for one in snapshot.pods] == [held]
+
+
+def test_a_pod_whose_cgroup_never_appears_is_told(bench: Bench) -> None:
+    bench.put(pod(1, 4))
+    bench.start()
+    assert not bench.turn().warnings
+    bench.now_s += APPEARS_WITHIN_S
+    (told,) = bench.turn().warnings
+    assert "test/p1" in told
+    bench.appear(1)
+    assert not bench.turn().warnings
+
+
+def test_drift_is_repaired_and_counted_by_cause(bench: Bench) -> None:
+    bench.put(pod(1, 4, engine=3))
+    bench.appear(1)
+    bench.start()
+    bench.turn()
+    sandbox = container_path(pod_path(1, QosClass.GUARANTEED), 1, 0)
+    before = bench.fs.read(sandbox, "cpuset.cpus")
+    assert bench.node.world.write(sandbox, "cpuset.cpus", "0-15") is None
+    snapshot = bench.turn()
+    assert bench.fs.read(sandbox, "cpuset.cpus") == before
+    assert snapshot.counters.repaired == {"rewritten": 1}
+    assert [one.event for one in snapshot.recent if one.event == "cpuset.drifted"] == ["cpuset.drifted"]
+
+
+def test_beside_a_static_kubelet_everything_is_given_back_and_nothing_written(bench: Bench) -> None:
+    bench.put(pod(1, 4))
+    bench.appear(1)
+    bench.start()
+    pool = bench.status(1).pool
+    (bench.tmp / "kubelet").mkdir()
+    state = bench.tmp / "kubelet" / "cpu_manager_state"
+    state.write_text('{"policyName": "static", "defaultCpuSet": "0-15", "checksum": 1}')
+    snapshot = bench.turn()
+    assert snapshot.mode is Mode.OBSERVING
+    assert "static" in snapshot.mode_reason
+    assert bench.node.world.allowed("system.slice") >= pool
+    writes = snapshot.counters.writes
+    bench.appear(2)
+    assert bench.turn().counters.writes == writes
+    state.write_text('{"policyName": "none", "defaultCpuSet": "", "checksum": 1}')
+    assert bench.turn().mode is Mode.ENFORCING
+    assert bench.status(1).kernel.pod
+
+
+def test_a_kubelet_state_that_cannot_be_read_takes_nothing_back(bench: Bench) -> None:
+    bench.put(pod(1, 4))
+    bench.appear(1)
+    bench.start()
+    pool = bench.status(1).pool
+    (bench.tmp / "kubelet").mkdir()
+    (bench.tmp / "kubelet" / "cpu_manager_state").write_text("{")
+    assert bench.turn().mode is Mode.ENFORCING
+    assert bench.node.world.allowed("system.slice").isdisjoint(pool)
+
+
+def test_a_manifest_that_turns_bad_leaves_its_pod_as_it_is(bench: Bench) -> None:
+    bench.put(pod(1, 4))
+    bench.appear(1)
+    bench.start()
+    held = bench.status(1).pool
+    bad = pod(1, 4)
+    bad["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "2x"}}
+    bench.put(bad)
+    snapshot = bench.turn()
+    assert [one.reason for one in snapshot.invalid] == ["InvalidQuantity"]
+    assert bench.node.world.effective(pod_path(1, QosClass.GUARANTEED)) == held
+
+
+def test_a_node_without_kubepods_is_told_and_waited_for(bench: Bench) -> None:
+    bench.put(pod(1, 4))
+    for path in sorted(_paths(bench), reverse=True):
+        if path.startswith("kubepods"):
+            assert bench.node.world.rmdir(path) is None
+    bench.start()
+    snapshot = bench.turn()
+    assert snapshot.mode is Mode.OBSERVING
+    assert "kubepods" in snapshot.mode_reason
+    assert snapshot.counters.writes == 0
