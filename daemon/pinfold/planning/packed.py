@@ -45,7 +45,7 @@ class Packing:
     def _steps(self) -> Iterator[Callable[[int, int], int]]:
         yield from (self._nodes, self._sockets) if self.units.numa_first else (self._sockets, self._nodes)
         if self.by_cache:
-            yield from (self._caches, self._one_cache)
+            yield self._caches
         if not self.spread:
             yield self._cores
         yield self._cpus
@@ -57,9 +57,14 @@ class Packing:
         return _needed(self.whole_sockets(free), need)
 
     def _caches(self, free: int, need: int) -> int:
-        if not self.rules.core_threads_counted and need < self.units.cpus_per_cache:
-            return 0
-        return _needed(self.whole_caches(free), need)
+        """Whole caches; then all of the rest out of one cache, the first in the same order that fits."""
+        order, taken = list(Order(self.units, free).caches()), 0
+        if self.rules.core_threads_counted or need >= self.units.cpus_per_cache:
+            taken = _needed(_whole(order, free), need)
+        rest = need - taken.bit_count()
+        fits = self._packed_in if self.rules.cache_rest_packed else self._lowest_in
+        fitting = (fits(cache, free & ~taken, rest) for cache in order)
+        return taken | next((cpus for cpus in fitting if cpus), 0)
 
     def _cores(self, free: int, need: int) -> int:
         return _needed(self.whole_cores(free), need)
@@ -70,9 +75,6 @@ class Packing:
 
     def whole_sockets(self, free: int) -> Iterator[Unit]:
         return self._of_size(_whole(Order(self.units, free).sockets(), free), self.units.cpus_per_socket)
-
-    def whole_caches(self, free: int) -> Iterator[Unit]:
-        return _whole(Order(self.units, free).caches(), free)
 
     def whole_cores(self, free: int) -> Iterator[Unit]:
         return self._of_size(_whole(Order(self.units, free).cores(), free), self.units.cpus_per_core)
@@ -93,15 +95,8 @@ class Packing:
                 need -= 1
         return taken
 
-    def _one_cache(self, free: int, need: int) -> int:
-        """All of *need* out of one cache; nothing where none of them fits."""
-        for cache in Order(self.units, free).caches():
-            fits = self._packed_in if self.rules.cache_rest_packed else self._lowest_in
-            if got := fits(cache, free, need):
-                return got
-        return 0
-
     def _packed_in(self, cache: Unit, free: int, need: int) -> int:
+        """*need* CPUs of *cache*, whole cores first; under full-pcpus-only nothing but whole cores."""
         inside = free & cache.cpus
         if inside.bit_count() < need:
             return 0

@@ -68,8 +68,9 @@ def fewest(nodes: int, required: int, amounts: Sequence[Amount]) -> int | None:
         sizes.append(size)
     size = max(sizes)
     patience = Patience(nodes)
-    while len(amounts) > 1 and best(nodes, required, size, amounts, patience=patience) is None:
-        size += 1
+    if len(amounts) > 1:
+        while size < nodes.bit_count() and best(nodes, required, size, amounts, patience=patience) is None:
+            size += 1
     return size
 
 
@@ -161,7 +162,8 @@ def best(
     columns = [column for amount in amounts if (column := _column(amount, required, ids, picks)) is not None]
     if len(columns) > 1:
         columns.append(_together(columns))
-    search = _Search(ids, [column for column, _ in columns], near, accepted, patience or Patience(nodes))
+    patience = Patience(nodes) if patience is None else patience
+    search = _Search(ids, [column for column, _ in columns], near, accepted, patience)
     return search.run(required, picks, [need for _, need in columns])
 
 

@@ -1,0 +1,106 @@
+"""Sets of NUMA nodes that hold enough, against a walk over all of them."""
+
+from itertools import combinations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pinfold.cpuset import NodeSet
+from pinfold.planning.sets import Amount, Closeness, Patience, best, closeness, enough, fewest
+
+NODES = st.sets(st.integers(0, 9), min_size=1, max_size=7)
+
+
+@st.composite
+def amounts(draw: st.DrawFn) -> list[Amount]:
+    held = st.dictionaries(st.integers(0, 9), st.integers(0, 5))
+    return [Amount(draw(st.integers(-1, 12)), draw(held)) for _ in range(draw(st.integers(0, 3)))]
+
+
+def all_sets(nodes: NodeSet, required: NodeSet, asked: list[Amount]) -> list[NodeSet]:
+    sets = (NodeSet.of(ids) for size in range(len(nodes) + 1) for ids in combinations(nodes, size))
+    return [one for one in sets if required <= one and enough(one.bits, asked)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(NODES, st.sets(st.integers(0, 9), max_size=2), amounts(), st.integers(0, 8), st.integers(0, 3), st.booleans())
+def test_the_best_set_of_a_size_is_found(
+    ids: set[int], required: set[int], asked: list[Amount], size: int, modulus: int, by_distance: bool
+) -> None:
+    nodes, must = NodeSet.of(ids), NodeSet.of(required)
+    near = closeness(nodes | must, {one: {two: 10 + (one ^ two) % 5 for two in range(10)} for one in range(10)})
+
+    def accepted(one: int) -> bool:
+        return modulus == 0 or one % modulus == 0
+
+    found = best(nodes.bits, must.bits, size, asked, near if by_distance else None, accepted)
+    fitting = [one.bits for one in all_sets(nodes, must, asked) if len(one) == size and accepted(one.bits)]
+    assert found == min(fitting, key=lambda one: (near.cost(one) if by_distance else 0, one), default=None)
+
+
+@settings(max_examples=300, deadline=None)
+@given(NODES, st.sets(st.integers(0, 9), max_size=2), amounts())
+def test_the_smallest_size_is_found(ids: set[int], required: set[int], asked: list[Amount]) -> None:
+    nodes, must = NodeSet.of(ids), NodeSet.of(required)
+    sizes = [len(one) for one in all_sets(nodes, must, asked) if one]
+    assert fewest(nodes.bits, must.bits, asked) == min(sizes, default=None)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 6), st.data())
+def test_no_set_is_nearer_than_the_least(count: int, data: st.DataObject) -> None:
+    distance = st.sampled_from([10, 11, 16, 32])
+    far = {one: {two: data.draw(distance) for two in range(count)} for one in range(count)}
+    near = closeness(NodeSet.of(range(count)), far)
+    for size in range(count + 1):
+        costs = [between(near, ids) for ids in combinations(range(count), size)]
+        assert near.least[size] <= min(costs)
+
+
+def between(near: Closeness, ids: tuple[int, ...]) -> int:
+    """The distances between the nodes, their own left out."""
+    return sum(near.far[one][two] for one, two in combinations(ids, 2))
+
+
+def test_the_least_is_exact_where_distances_are_those_of_a_tree() -> None:
+    """Four sockets of four nodes: nine nodes are nearest as four, four and one."""
+    far = {one: {two: 11 if one // 4 == two // 4 else 21 for two in range(16)} for one in range(16)}
+    near = closeness(NodeSet.of(range(16)), far)
+    assert near.least[9] == between(near, (0, 1, 2, 3, 4, 5, 6, 7, 8))
+
+
+def test_the_closeness_of_a_machine_is_worked_out_once() -> None:
+    rows = {node: {0: 10, 1: 20} for node in (0, 1)}
+    nodes = NodeSet.of([0, 1])
+    assert closeness(nodes, rows) is closeness(nodes, dict(rows))
+    other = {node: {0: 10, 1: 30} for node in (0, 1)}
+    assert closeness(nodes, other).far[0][1] != closeness(nodes, rows).far[0][1]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "ends"),
+    [
+        pytest.param(0xFF, False, id="up-to-eight-nodes-everything-is-looked-at"),
+        pytest.param(0x1FF, True, id="on-more-the-search-ends"),
+    ],
+)
+def test_patience_ends_only_where_the_kubelet_does_not_run(nodes: int, ends: bool) -> None:
+    patience = Patience(nodes)
+    patience.spend(1 << 20)
+    assert bool(patience) is not ends
+
+
+def test_a_search_without_patience_gives_the_best_that_it_has() -> None:
+    nodes = (1 << 20) - 1
+    far = {one: {two: 10 + abs(one - two) for two in range(20)} for one in range(20)}
+    near = closeness(NodeSet(nodes), far)
+    held = Amount(10, {node: node for node in range(20)})
+    patience = Patience(nodes)
+    patience.spend((1 << 16) - 100)
+    found = best(nodes, 0, 4, [held], near, patience=patience)
+    assert found is not None
+    assert enough(found, [held])
+    assert found.bit_count() == 4
+    assert not patience
+    assert best(nodes, 0, 4, [held], near, patience=patience) is None
