@@ -6,10 +6,11 @@ from pinfold.planning.hinting import Hinted
 from pinfold.planning.hints import Hint, cpu_hints
 from pinfold.planning.ledger import ContainerEntry, Isolation, PodEntry
 from pinfold.planning.placement import kept
-from pinfold.planning.pod_pool import place_pool, pool_slices
+from pinfold.planning.pod_pool import place_pool
 from pinfold.planning.policy import MemoryPolicy, Policy, TopologyPolicy, TopologyScope
 from pinfold.planning.reasons import Word
 from pinfold.planning.regime import Wanted, wanted
+from pinfold.planning.sharing import shared_out
 from pinfold.planning.standing import Standing, standing
 from pinfold.planning.vacancy import NotPlaced, Vacant
 from pinfold.pods.model import InvalidPod, Pod
@@ -41,7 +42,7 @@ def read(case: Case) -> tuple[Pod, Wanted]:
         memory_policy=MemoryPolicy.NONE,
         rules=case.rules,
     )
-    return pod, wanted(pod, policy)
+    return pod, shared_out(pod, wanted(pod, policy))
 
 
 def held_of(case: Case, pod: Pod, want: Wanted) -> PodEntry | None:
@@ -95,7 +96,7 @@ def allocated(case: Case) -> Outcome:
 
 @op("cpu validate-pod")
 def validated(case: Case) -> Outcome:
-    return {"valid": pool_slices(*read(case))[1] is None}
+    return {"valid": read(case)[1].starved is None}
 
 
 @op("cpu hints-pod")

@@ -29,7 +29,7 @@ def place_containers(
         for name, cpus in held.slices.items()
         if name in want.slices
     }
-    free = vacant.candidates(want, want.cpus) - CpuSet.union(kept.values())
+    free = vacant.candidates(want, want.cpus, CpuSet.union(kept.values()))
     one_for_all = want.regime is Regime.CONTAINER and want.policy.scope is TopologyScope.POD
     if hinted is None and one_for_all:
         need = together((one.kind, want.slices.get(one.name, 0)) for one in lasting)

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pinfold.cpuset import CpuSet, NodeSet
-from pinfold.planning.books import empty_books
-from pinfold.planning.ledger import Ledger, PodEntry
+from pinfold.planning.books import Books, empty_books
+from pinfold.planning.ledger import Block, Ledger, PodEntry
 from pinfold.planning.placement import place
-from pinfold.planning.pod_pool import traps
 from pinfold.planning.policy import Policy
 from pinfold.planning.reasons import Decision, HintWeighed, Outcome, Refused
 from pinfold.planning.regime import Wanted, heard, wanted
+from pinfold.planning.sharing import shared_out
 from pinfold.planning.standing import Standing, missing_of, standing, surviving
 from pinfold.planning.vacancy import NotPlaced, Placed, Vacant
 from pinfold.pods.model import CPU, Pod, PodUid
@@ -91,6 +91,7 @@ class _Node:
         self._usable = world.topology.online - world.policy.reserved
         self._before = ledger.entries
         self._books = empty_books(world.topology, world.policy.reserved_memory)
+        self._to_book: list[Block] = []
         self._changing: list[tuple[_Turn, PodEntry]] = []
         self._new: list[_Turn] = []
         self._owed_millicpu = 0
@@ -106,7 +107,7 @@ class _Node:
             if uid in self._before:
                 self._own(self._before[uid])
         for pod in pods:
-            want = wanted(pod, self._world.policy)
+            want = shared_out(pod, wanted(pod, self._world.policy))
             held = self._before.get(pod.uid)
             if held is None:
                 found = pod.uid in self._world.found_running
@@ -165,7 +166,7 @@ class _Node:
             self._world.topology,
             self._usable,
             self.owned,
-            self._books,
+            self._all_booked(),
             self._owed_cpus(),
             self._world.devices,
         )
@@ -180,16 +181,22 @@ class _Node:
     def _own(self, entry: PodEntry) -> None:
         self.entries[entry.uid] = entry
         self.owned |= entry.owned
-        self._books = self._books.booked(entry.booked)
+        self._to_book += entry.booked
 
     def _claim(self, turn: _Turn, held: PodEntry) -> None:
         """What a pod had is nobody else's until it has had its turn."""
         self.owned |= turn.claim
-        self._books = self._books.booked(held.booked)
+        self._to_book += held.booked
 
     def _unclaim(self, turn: _Turn, held: PodEntry) -> None:
         self.owned -= turn.claim
-        self._books = self._books.released(held.booked)
+        self._books = self._all_booked().released(held.booked)
+
+    def _all_booked(self) -> Books:
+        """The books of now: what stands is booked in one go."""
+        if self._to_book:
+            self._books, self._to_book = self._books.booked(self._to_book), []
+        return self._books
 
     def _owe(self, pod: Pod, entry: PodEntry | None) -> None:
         """Nothing to a pod that asks for more than pods may have here at all: the kubelet never lets it run."""
@@ -206,7 +213,7 @@ class _Node:
 
     def _stays(self, turn: _Turn, held: PodEntry, refused: Refused | None, hints: tuple[HintWeighed, ...] = ()) -> None:
         """The pod has what it *held*; *refused* is the change that it asked for."""
-        self._settle(turn, Placed(held, hints, refused or missing_of(turn.pod, turn.want, held)))
+        self._settle(turn, Placed(held, hints, refused or missing_of(turn.want, held)))
 
     def _stays_or_moves(self, turn: _Turn, held: PodEntry, not_placed: NotPlaced) -> None:
         """A change that cannot be had changes nothing. A pod that lost CPUs is taken anew, or keeps the others."""
@@ -215,7 +222,7 @@ class _Node:
             return
         gone = tuple(replace(one, cpus=CpuSet()) for one in held.containers)
         anew = self._place(turn, replace(held, cpus=CpuSet(), containers=gone))
-        left = surviving(held, turn.claim)
+        left = surviving(turn.pod, held, turn.claim)
         match anew:
             case Placed():
                 self._settle(turn, anew)
@@ -250,7 +257,7 @@ class _Node:
             entry.mems if entry else NodeSet(),
             hints,
             refused,
-            (*turn.pod.notes, *traps(turn.pod, turn.want), *_pending(turn.pod)),
+            (*turn.pod.notes, *turn.want.traps, *_pending(turn.pod)),
         )
 
 

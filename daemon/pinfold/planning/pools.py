@@ -5,14 +5,16 @@ Source: the kubelet's ``staticPolicy.AllocatePod`` and ``validatePodScopeResourc
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from pinfold.cpuset import CpuSet
 from pinfold.planning.ledger import ContainerEntry, Isolation
 from pinfold.planning.reasons import Refused
 from pinfold.pods.model import Container, ContainerKind
 
-Take = Callable[[CpuSet, int, CpuSet], CpuSet | Refused]
-"""(free CPUs, how many, those to keep or to be near to) → which."""
+No = TypeVar("No", bound=Refused)
+Take = Callable[[CpuSet, int, CpuSet], CpuSet | No]
+"""(free CPUs, how many, those to keep or to be near to) → which, or why not."""
 
 
 def emptied_by(containers: Iterable[Container], slices: Mapping[str, int], size: int) -> str | None:
@@ -54,8 +56,8 @@ def divide(
     containers: Iterable[Container],
     slices: Mapping[str, int],
     held: Mapping[str, CpuSet],
-    take: Take,
-) -> tuple[ContainerEntry, ...] | Refused:
+    take: Take[No],
+) -> tuple[ContainerEntry, ...] | No:
     """Give each container its slice of *pool*, or what it shares, in spec order; ephemeral ones get no entry.
 
     Where there is no pool, all run in the node shared pool.
@@ -66,7 +68,7 @@ def divide(
     if not pool:
         return tuple(ContainerEntry(one.name, Isolation.HOST, kind=one.kind) for one in lasting)
     kept = _kept(pool, lasting, slices, held, take)
-    if isinstance(kept, Refused):
+    if not isinstance(kept, dict):
         return kept
     claimed = CpuSet.union(kept[one.name] for one in lasting if one.name in kept and one.kind is not ContainerKind.INIT)
     cut: dict[str, CpuSet] = {}
@@ -77,12 +79,11 @@ def divide(
         if not (size := slices.get(one.name)):
             continue
         candidates = free if one.kind is ContainerKind.INIT else free - (claimed - kept.get(one.name, CpuSet()))
-        match take(candidates, size, kept.get(one.name, CpuSet())):
-            case CpuSet() as cpus:
-                cut[one.name] = cpus
-                free = free if one.kind is ContainerKind.INIT else free - cpus
-            case Refused() as refused:
-                return refused
+        cpus = take(candidates, size, kept.get(one.name, CpuSet()))
+        if not isinstance(cpus, CpuSet):
+            return cpus
+        cut[one.name] = cpus
+        free = free if one.kind is ContainerKind.INIT else free - cpus
     return tuple(
         ContainerEntry(one.name, Isolation.CONTAINER, cut[one.name], kind=one.kind)
         if one.name in cut
@@ -94,18 +95,21 @@ def divide(
 
 
 def _kept(
-    pool: CpuSet, containers: Iterable[Container], slices: Mapping[str, int], held: Mapping[str, CpuSet], take: Take
-) -> dict[str, CpuSet] | Refused:
+    pool: CpuSet,
+    containers: Iterable[Container],
+    slices: Mapping[str, int],
+    held: Mapping[str, CpuSet],
+    take: Take[No],
+) -> dict[str, CpuSet] | No:
     """What each container with a slice keeps of the one it held."""
     kept: dict[str, CpuSet] = {}
     for one in containers:
         own = held.get(one.name, CpuSet()) & pool
         if own and one.name in slices:
-            match take(own, min(len(own), slices[one.name]), own):
-                case CpuSet() as cpus:
-                    kept[one.name] = cpus
-                case Refused() as refused:
-                    return refused
+            cpus = take(own, min(len(own), slices[one.name]), own)
+            if not isinstance(cpus, CpuSet):
+                return cpus
+            kept[one.name] = cpus
     return kept
 
 

@@ -23,6 +23,8 @@ from pinfold.pods.model import (
 from pinfold.pods.needs import requests, together
 from pinfold.pods.quantity import cpu_text
 
+NO_INTENT = Intent()
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -50,6 +52,12 @@ class Wanted:
     near_device: str | None = None
     refused: Refused | None = None
     """What the pod asks for cannot be had on any node, or not in this form."""
+    starved: Refused | None = None
+    """Why *slices* are not all that it asked for: something must be left to share. See ``sharing.py``."""
+    starved_memory: Refused | None = None
+    """The same of its memory, of which nothing is taken away."""
+    traps: tuple[str, ...] = ()
+    """What is surprising about what it asks for, one sentence each."""
 
     @property
     def anything(self) -> bool:
@@ -63,7 +71,7 @@ class Wanted:
     def without_memory(self, known: Amounts) -> "Wanted":
         """With its memory left where it is, because the pod runs already; *known* are amounts it was placed with."""
         asked = {name: amount for name, amount in self.asked.items() if name == CPU or name in known}
-        return replace(self, memory={}, container_memory={}, asked=asked)
+        return replace(self, memory={}, container_memory={}, asked=asked, starved_memory=None)
 
 
 def whole_cpus(amounts: Amounts) -> int:
@@ -76,7 +84,7 @@ def heard(pod: Pod, policy: Policy) -> Pod:
     """The pod without its annotations, where its namespace is none of those whose annotations are heard."""
     if policy.annotation_namespaces is None or pod.namespace in policy.annotation_namespaces:
         return pod
-    if pod.intent == Intent():
+    if pod.intent == NO_INTENT:
         return pod
     return replace(
         pod,
@@ -106,6 +114,8 @@ def wanted(pod: Pod, policy: Policy) -> Wanted:
 
 
 def _overridden(policy: Policy, intent: Intent) -> Policy:
+    if intent == NO_INTENT:
+        return policy
     return replace(
         policy,
         topology_policy=TopologyPolicy(intent.numa_policy) if intent.numa_policy else policy.topology_policy,

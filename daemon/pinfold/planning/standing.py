@@ -8,8 +8,8 @@ from enum import StrEnum
 
 from pinfold.cpuset import CpuSet
 from pinfold.planning.ledger import Isolation, PodEntry
-from pinfold.planning.pod_pool import pool_slices
-from pinfold.planning.reasons import Refused, Regime, Word
+from pinfold.planning.pools import divide, left_to_share
+from pinfold.planning.reasons import Refused, Word
 from pinfold.planning.regime import Wanted
 from pinfold.pods.model import CPU, ContainerKind, Intent, Pod, QosClass
 
@@ -32,7 +32,7 @@ def standing(pod: Pod, want: Wanted, entry: PodEntry, may_own: CpuSet) -> Standi
         return Standing.FITS if _left_out_by_the_node(pod, want, entry) else Standing.ENDS
     lasting = [one.name for one in pod.containers if one.kind is not ContainerKind.EPHEMERAL]
     complete = [one.name for one in entry.containers] == lasting
-    return Standing.FITS if complete and not _asks_otherwise(pod, want, entry) else Standing.CHANGES
+    return Standing.FITS if complete and not _asks_otherwise(want, entry) else Standing.CHANGES
 
 
 def _left_out_by_the_node(pod: Pod, want: Wanted, entry: PodEntry) -> bool:
@@ -41,7 +41,7 @@ def _left_out_by_the_node(pod: Pod, want: Wanted, entry: PodEntry) -> bool:
     return not want.asked_for and not opted_out and not entry.cpus and pod.qos is QosClass.GUARANTEED
 
 
-def _asks_otherwise(pod: Pod, want: Wanted, entry: PodEntry) -> bool:
+def _asks_otherwise(want: Wanted, entry: PodEntry) -> bool:
     """What is not in the entry's amounts was not placed with it: memory of a pod that was found running."""
     if any(want.asked.get(name) != amount for name, amount in entry.asked.items()):
         return True
@@ -49,33 +49,43 @@ def _asks_otherwise(pod: Pod, want: Wanted, entry: PodEntry) -> bool:
         return True
     if bool(entry.cpus) != bool(want.pool_cpus):
         return False  # the node's scope or policy is another now: that holds for new pools
-    slices = pool_slices(pod, want)[0] if want.pool_cpus else want.slices
     sizes = {name: len(cpus) for name, cpus in entry.slices.items()}
-    return (len(entry.cpus), sizes, entry.isolated) != (want.pool_cpus, slices, want.isolated is not None)
+    return (len(entry.cpus), sizes, entry.isolated) != (want.pool_cpus, want.slices, want.isolated is not None)
 
 
-def surviving(entry: PodEntry, may_own: CpuSet) -> PodEntry | None:
+def surviving(pod: Pod, entry: PodEntry, may_own: CpuSet) -> PodEntry | None:
     """*entry* with nothing but the CPUs that it *may_own*; None where that is nothing.
 
-    Whose slice is gone shares what is left of the pool.
+    In a pool that shrank, slices keep what they have of it as long as something is left to share.
     """
     pool = entry.cpus & may_own
-    if entry.cpus and not pool:
+    left = {name: cpus & may_own for name, cpus in entry.slices.items() if cpus & may_own}
+    if not entry.cpus:
+        containers = tuple(
+            replace(one, cpus=left[one.name])
+            if one.name in left
+            else replace(one, cpus=CpuSet(), isolation=Isolation.HOST)
+            for one in entry.containers
+        )
+        return replace(entry, containers=containers) if left else None
+    if not pool:
         return None
-    containers = tuple(replace(one, cpus=one.cpus & may_own) for one in entry.containers)
-    left = replace(entry, cpus=pool, containers=tuple(one for one in containers if one.cpus))
-    homeless = Isolation.POD if pool else Isolation.HOST
-    rest = left.shared or pool
-    containers = tuple(one if one.cpus else replace(one, isolation=homeless, cpus=rest) for one in containers)
-    return replace(left, containers=containers) if left.owned else None
+    slices = left_to_share(pod.containers, {name: len(cpus) for name, cpus in left.items()}, len(pool))
+    divided = divide(pool, pod.containers, slices, left, _what_it_keeps)
+    blocks = {one.name: one.blocks for one in entry.containers}
+    containers = tuple(replace(one, blocks=blocks.get(one.name, ())) for one in divided)
+    return replace(entry, cpus=pool, containers=containers)
 
 
-def missing_of(pod: Pod, want: Wanted, entry: PodEntry) -> Refused | None:
+def _what_it_keeps(_free: CpuSet, _count: int, keep: CpuSet) -> CpuSet:
+    return keep
+
+
+def missing_of(want: Wanted, entry: PodEntry) -> Refused | None:
     """What *entry* lacks of what the pod wanted when it was placed."""
-    bound = want if entry.booked else want.without_memory({})
-    same_form = want.regime is Regime.POD_POOL and bool(entry.cpus) == bool(want.pool_cpus)
-    if same_form and (refused := pool_slices(pod, bound)[1]):
-        return refused
+    starved = want.starved or (want.starved_memory if entry.booked else None)
+    if starved and bool(entry.cpus) == bool(want.pool_cpus):
+        return starved
     if want.memory:
         lacking = not entry.blocks
     else:

@@ -63,13 +63,19 @@ class Vacant:
         hopeless = any(need > sum(self.books.allocatable(name).values()) for name, need in amounts.items())
         return policy.rules.cpus_without_memory and (hopeless or not strict)
 
-    def candidates(self, want: Wanted, count: int) -> CpuSet:
-        """Where *count* CPUs may come from. CPUs booted as isolated are for pods that ask for that, if they suffice."""
-        free = self.usable - self.owned
+    def candidates(self, want: Wanted, count: int, keep: CpuSet = CpuSet()) -> CpuSet:
+        """Where *count* CPUs may come from, beside those to *keep*.
+
+        CPUs booted as isolated are for pods that ask for that, if they suffice. What grows under full-pcpus-only grows
+        by whole cores.
+        """
+        free = self.usable - self.owned - keep
+        if keep and CpuOption.FULL_PCPUS_ONLY in want.policy.cpu_options:
+            free = whole_cores(self.topology, free | keep) - keep
         if want.isolated is None:
             return free - self.topology.isolated
         booted = free & self.topology.isolated
-        return booted if len(booted) >= count else free
+        return booted if len(booted | keep) >= count else free
 
     def misaligned(self, policy: Policy, count: int) -> Refused | None:
         """Why *count* CPUs may not be taken under full-pcpus-only."""
@@ -134,8 +140,6 @@ def take_near(
     if not keep:
         return allocate(topology, free, reusable, count, nodes, policy.cpu_options, policy.rules)
     around = free | reusable
-    if CpuOption.FULL_PCPUS_ONLY in policy.cpu_options:
-        around = whole_cores(topology, around | keep)
     near = around if nodes is None else around & topology.cpus_of(nodes)
     cpus = resized(topology, resized(topology, keep, count, near), count, around)
     return cpus if len(cpus) == count else not_enough(count, len(around | keep))
