@@ -217,7 +217,7 @@ class Partitions(ExclusiveSets):
             if state == State.MEMBER and same and not force:
                 return
         recheck = gave_all
-        if group is not top and state != State.MEMBER:
+        if group is not top and not group.remote and state != State.MEMBER:
             if parent.valid:
                 recheck = True
             else:

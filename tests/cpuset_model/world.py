@@ -45,6 +45,10 @@ class World:
     def possible(self) -> CpuSet:
         return self._machine.possible
 
+    @property
+    def isolcpus(self) -> CpuSet:
+        return self._machine.boot_isolated
+
     def paths(self) -> tuple[str, ...]:
         """All cgroups, parents first."""
         return tuple(group.path for group in self._machine.root.walk())
@@ -97,6 +101,10 @@ class World:
     def allowed(self, task: str) -> CpuSet:
         """Cpus_allowed of a task."""
         return self._home(task).tasks[task].mask
+
+    def own_mask(self, task: str) -> CpuSet | None:
+        """What it last asked for by sched_setaffinity, where the kernel remembers that."""
+        return self._home(task).tasks[task].own
 
     def home(self, task: str) -> str:
         return self._home(task).path

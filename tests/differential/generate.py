@@ -16,7 +16,7 @@ from . import scenarios
 from .plan import TASKS, Bench, Sequence, Teller, torn_down
 from .steps import Op, Step
 
-LENGTH = 30
+LENGTH = 100  # and the scenario that is under way then, and the tearing down
 PATHS = (*scenarios.TREE, "x", "x/y", "K/podA/c1/d", "K/B/podB/c3")
 HOSTILE = (
     *("x", "3-1", "0,,1", "0-7:1/2", "all", "0-N", "N", "0-8", "2,8", "-1", "1-", "4294967296", "0-7:0/0", "0-7:3/2"),
@@ -37,6 +37,8 @@ class Generator:
     bench: Bench
     random: Random
     kept_out: Counter[Fault] = field(default_factory=Counter)
+    _teller: Teller = field(init=False)
+    _deck: list[scenarios.Scenario] = field(default_factory=list)  # so that each comes as often as the others
 
     def sequences(self, steps: int) -> Iterator[Sequence]:
         """Sequences that together have at least *steps* steps."""
@@ -46,23 +48,39 @@ class Generator:
             yield sequence
 
     def _sequence(self) -> Sequence:
-        teller = Teller(self.bench)
+        self._teller = teller = Teller(self.bench)
         steps = teller.sequence.steps
-        waiting: list[Step] = scenarios.tree(self.random) if self.random.random() < 0.9 else []
-        while len(steps) < LENGTH or waiting:
-            if not waiting:
-                waiting = self._next(teller.world)
-            try:
-                teller.take(waiting.pop(0))
-            except FaultyState as state:
-                self.kept_out[state.fault] += 1
+        if self.random.random() < 0.95:
+            self._take_all(scenarios.tree(self.random))
+        while len(steps) < LENGTH:
+            if self.random.random() < 0.35:
+                self._act()
+            else:
+                self._take(self._dice(teller.world))
         return torn_down(self.bench, steps)
 
-    def _next(self, world: World) -> list[Step]:
-        if self.random.random() < 0.3:
-            scenario = self.random.choice(scenarios.of(self.bench.kernel))
-            return list(scenario(world, self.random))
-        return [self._dice(world)]
+    def _act(self) -> None:
+        """A scenario, mostly on calm ground."""
+        if not self._deck:
+            self._deck = list(scenarios.of(self.bench.kernel, isolated=bool(self.bench.isolcpus)))
+            self.random.shuffle(self._deck)
+        scenario = self._deck.pop()
+        if self.random.random() < 0.85:
+            self._take_all(scenarios.calm(self._now))
+        self._take_all(scenario(self._now, self.random))
+
+    def _now(self) -> World:
+        return self._teller.world
+
+    def _take_all(self, steps: Iterator[Step]) -> None:
+        for step in steps:
+            self._take(step)
+
+    def _take(self, step: Step) -> None:
+        try:
+            self._teller.take(step)
+        except FaultyState as state:
+            self.kept_out[state.fault] += 1
 
     def _dice(self, world: World) -> Step:
         random = self.random
