@@ -96,7 +96,7 @@ class Agent:
         self.sources = Sources(config)
         self._events: EventSender | None = None
         if self.sources.server and config.report.events:
-            self._events = EventSender(self.sources.server.send, f"pinfold-{config.node_name}")
+            self._events = EventSender(self.sources.server.send, f"pinfold-{config.node_name}", clock=clock, now=now)
             self._events.start()
 
     # Read from other threads: each gives one immutable value.

@@ -1,0 +1,84 @@
+"""The loop beside an API server that comes, goes and hears Events: real HTTP, a real thread, the model's kernel."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pinfold.pods.model import QosClass
+from tests.agent.bench import Bench, pod
+from tests.apiserver.server import LocalApiServer
+from tests.apiserver.waiting import until
+from tests.cgroups.model_node import pod_path, uid
+from tests.cpuset_model import V6_12
+
+
+@pytest.fixture
+def server() -> Iterator[LocalApiServer]:
+    with LocalApiServer() as running:
+        yield running
+
+
+@pytest.fixture
+def bench(tmp_path: Path, server: LocalApiServer) -> Iterator[Bench]:
+    made = Bench.boot(V6_12, tmp_path, apiServer={"kubeconfig": str(server.kubeconfig(tmp_path / "kubeconfig"))})
+    yield made
+    made.stop()
+
+
+def on_node(raw: dict[str, Any]) -> dict[str, Any]:
+    return {**raw, "spec": {**raw["spec"], "nodeName": "node-1"}}
+
+
+def pinned(bench: Bench, number: int) -> Callable[[], bool]:
+    return lambda: any(one.uid == uid(number) and one.pool for one in bench.turn().pods)
+
+
+def test_a_pod_of_the_api_server_is_pinned_and_told_by_an_event(bench: Bench, server: LocalApiServer) -> None:
+    server.put_pod(on_node(pod(1, 4)))
+    bench.appear(1)
+    bench.start()
+    until(pinned(bench, 1), "the pod is pinned")
+    until(lambda: bool(server.events), "an Event is told")
+    (event,) = server.events.values()
+    assert event["reason"] == "PoolPinned"
+    assert event["type"] == "Normal"
+    assert event["regarding"]["uid"] == uid(1)
+    assert event["reportingInstance"] == "pinfold-node-1"
+
+
+def test_a_refusal_is_a_warning_in_the_kubelets_word(bench: Bench, server: LocalApiServer) -> None:
+    server.put_pod(on_node(pod(1, 99)))
+    bench.start()
+    until(lambda: bool(bench.turn().pods) and bool(server.events), "an Event is told")
+    (event,) = server.events.values()
+    assert (event["reason"], event["type"]) == ("UnexpectedAdmissionError", "Warning")
+
+
+def test_while_the_api_server_is_away_pins_stay_and_manifests_are_still_served(
+    bench: Bench, server: LocalApiServer
+) -> None:
+    server.put_pod(on_node(pod(1, 4)))
+    bench.appear(1)
+    agent = bench.start()
+    until(pinned(bench, 1), "the pod is pinned")
+    pool = bench.status(1).pool
+    server.stop()
+    until(lambda: not all(one.healthy for one in agent.sources.health()), "the outage is noticed")
+    bench.put(pod(2, 2))
+    bench.appear(2)
+    assert bench.status(2).pool
+    assert bench.status(1).pool == pool
+
+
+def test_before_the_first_list_nothing_that_the_ledger_holds_is_freed(bench: Bench, server: LocalApiServer) -> None:
+    server.put_pod(on_node(pod(1, 4)))
+    bench.appear(1, populated=False)
+    bench.start()
+    until(pinned(bench, 1), "the pod is pinned")
+    pool = bench.status(1).pool
+    server.stop()
+    bench.start()
+    assert bench.status(1).pool == pool
+    assert bench.node.world.effective(pod_path(1, QosClass.GUARANTEED)) == pool
