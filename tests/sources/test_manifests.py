@@ -70,7 +70,9 @@ def test_files_come_change_are_renamed_and_go(directory: Path, manifests: Manife
     assert manifests.picture.objects == {}
 
 
-def test_a_file_of_the_same_length_with_its_old_time_put_back_is_read_again(directory: Path, manifests: Manifests) -> None:
+def test_a_file_of_the_same_length_with_its_old_time_put_back_is_read_again(
+    directory: Path, manifests: Manifests
+) -> None:
     _put(directory, "a.yaml", 1)
     _changed(manifests)
     before = (directory / "a.yaml").stat()
@@ -175,3 +177,12 @@ def test_while_the_directory_is_away_the_last_picture_stays(directory: Path, man
     (directory / "b.yaml").unlink()
     assert _changed(manifests)
     assert manifests.picture.objects == {}
+
+
+def test_a_directory_that_was_exchanged_is_watched_in_its_new_form(directory: Path, manifests: Manifests) -> None:
+    directory.rename(directory.with_name("old"))
+    directory.mkdir()
+    assert not _changed(manifests)
+    _put(directory, "a.yaml", 1)
+    assert _changed(manifests)
+    assert manifests.picture.objects.keys() == {"a.yaml"}
