@@ -11,7 +11,7 @@ from pinfold.cpuset import CpuSet, NodeSet
 from pinfold.planning.books import Books, empty_books
 from pinfold.planning.ledger import Block, Ledger, PodEntry
 from pinfold.planning.placement import place
-from pinfold.planning.policy import Policy
+from pinfold.planning.policy import CpuOption, Policy
 from pinfold.planning.reasons import Decision, HintWeighed, Outcome, Refused
 from pinfold.planning.regime import Wanted, heard, wanted
 from pinfold.planning.sharing import shared_out
@@ -45,6 +45,8 @@ class Plan:
     """One for each pod of the world, ordered by namespace and name, then UID."""
     node_shared: CpuSet
     """Online CPUs that no pod owns, the reserved ones included; none that the machine was booted to isolate."""
+    pods_shared: CpuSet = CpuSet()
+    """What of them pods may use: under strict-cpu-reservation not the reserved ones."""
 
 
 def plan(world: World, ledger: Ledger) -> Plan:
@@ -57,9 +59,16 @@ def plan(world: World, ledger: Ledger) -> Plan:
     node.keep_what_stands(pods)
     node.adjust_what_changes()
     node.place_what_is_new()
-    shared = world.topology.online - node.owned - world.topology.isolated
+    shared = world.topology.online - node.owned
     decisions = sorted(node.decisions.values(), key=lambda one: (one.namespace, one.name, one.uid))
-    return Plan(Ledger(node.entries), tuple(decisions), shared)
+    pods_shared = shared - _apart(world)
+    return Plan(Ledger(node.entries), tuple(decisions), shared - world.topology.isolated, pods_shared)
+
+
+def _apart(world: World) -> CpuSet:
+    """CPUs in no shared pool of pods."""
+    strict = CpuOption.STRICT_CPU_RESERVATION in world.policy.cpu_options
+    return world.topology.isolated | (world.policy.reserved if strict else CpuSet())
 
 
 def _age(pod: Pod) -> tuple[bool, str, PodUid]:
@@ -167,6 +176,7 @@ class _Node:
             self._usable,
             self.owned,
             self._all_booked(),
+            _apart(self._world),
             self._owed_cpus(),
             self._world.devices,
         )

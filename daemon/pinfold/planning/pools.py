@@ -29,7 +29,7 @@ def emptied_by(containers: Iterable[Container], slices: Mapping[str, int], size:
         alone, share = one.name in slices, slices.get(one.name, 0)
         match one.kind:
             case ContainerKind.INIT:
-                if share > size - sidecars:
+                if alone and share > size - sidecars:
                     return one.name
                 if not alone and sidecars >= size:
                     return last
@@ -111,25 +111,3 @@ def _kept(
                 return cpus
             kept[one.name] = cpus
     return kept
-
-
-def yielding(containers: Iterable[ContainerEntry], running: frozenset[str]) -> Mapping[str, CpuSet]:
-    """What the sharing sidecars may use while standard init containers run that have a slice; empty: as ever.
-
-    Such an init container's slice is cut from the whole pool, so that a sidecar started before it shares CPUs with it,
-    unless it leaves them for so long. It does where something is left to it.
-    """
-    these = tuple(containers)
-    alone = CpuSet.union(
-        one.cpus
-        for one in these
-        if one.kind is ContainerKind.INIT and one.isolation is Isolation.CONTAINER and one.name in running
-    )
-    return {
-        one.name: left
-        for one in these
-        if one.kind is ContainerKind.SIDECAR
-        and one.isolation is Isolation.POD
-        and (left := one.cpus - alone) != one.cpus
-        if left
-    }

@@ -18,7 +18,7 @@ def shared_out(pod: Pod, want: Wanted) -> Wanted:
     Memory is checked like CPUs, with what guaranteed-equivalent containers have for themselves; huge pages only by the
     kubelet's rules. Nobody's memory is taken away for that: it is a budget inside the pod's.
     """
-    if want.regime is not Regime.POD_POOL:
+    if want.regime is not Regime.POD_POOL or want.refused:
         return want
     emptied = _emptied_memory(pod, want)
     counted = [

@@ -31,6 +31,8 @@ class Vacant:
     owned: CpuSet
     """CPUs of other pods."""
     books: Books
+    apart: CpuSet = CpuSet()
+    """CPUs in no shared pool of pods: those the machine was booted to isolate, and reserved ones kept strictly."""
     owed_cpus: int = 0
     """How many CPUs the node shared pool must keep; 0: nobody asks."""
     devices: Mapping[str, NodeSet] = field(default_factory=dict)
@@ -38,8 +40,8 @@ class Vacant:
 
     @property
     def shared(self) -> CpuSet:
-        """The node shared pool, as long as the pod has nothing."""
-        return self.topology.online - self.owned - self.topology.isolated
+        """The node shared pool of pods, as long as this one has nothing."""
+        return self.topology.online - self.owned - self.apart
 
     def said_of_memory(self, amounts: Amounts, mems: NodeSet, reusable: Sequence[Block] = ()) -> Hints | None:
         """The hints for memory *amounts*. On nodes *mems* it is bound already: to move it would move its pages."""
