@@ -113,6 +113,19 @@ def test_an_api_server_takes_every_event(note: str, instance: str, name: str, at
     datetime.fromisoformat(str(event["eventTime"]))
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("a" * 253, id="as-long-as-a-name-may-be"),
+        pytest.param("a" * 235 + ".b", id="cut-behind-a-dot"),
+    ],
+)
+def test_a_long_pod_name_leaves_room_for_what_makes_the_events_name_its_own(name: str) -> None:
+    first = replace(_refusal(), name=name, at=1.0)
+    assert refused(body(first, "x"), "trading") == ""
+    assert first.event_name != replace(first, at=2.0).event_name
+
+
 def test_each_pod_and_cause_is_told_once(server: LocalApiServer, started: Started) -> None:
     events = started(QUICK)
     for _ in range(3):

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from tests.sources.specimens import SECRET, pod
 
 from pinfold.pods.model import InvalidPod, Pod
-from pinfold.pods.reader import read_pod
+from pinfold.pods.reader import read_pod, read_pods
 from pinfold.sources.picture import trimmed
 
-RESIZED = pod(1)
+RESIZED = pod(1, cpu="4")
 RESIZED["status"] |= {
-    "conditions": [{"type": "PodResizePending", "status": "True", "reason": "Deferred"}],
+    "conditions": [{"type": "PodResizePending", "status": "True", "reason": "Infeasible"}],
     "allocatedResources": {"cpu": "2", "memory": "2Gi"},
     "resources": {"requests": {"cpu": "2"}},
 }
@@ -24,9 +24,9 @@ DELETING["metadata"]["deletionTimestamp"] = "2026-11-02T09:00:00Z"
 FROM_AN_ARTICLE = pod(4)
 FROM_AN_ARTICLE["spec"] |= {"resources": {"cpu": "2", "memory": "2Gi"}, "managedResources": ["cpu"]}
 LIMIT_RANGED = pod(5)
-LIMIT_RANGED["metadata"]["annotations"]["kubernetes.io/limit-ranger"] = (
-    "LimitRanger plugin set: cpu request for exporter"
-)
+LIMIT_RANGED["metadata"]["annotations"] |= {
+    "kubernetes.io/limit-ranger": "LimitRanger plugin set: cpu request for container engine"
+}
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,15 @@ def test_nothing_that_the_reader_reads_is_cut_off(raw: dict[str, Any]) -> None:
     whole = read_pod(raw, "api")
     assert isinstance(whole, Pod) or raw is FROM_AN_ARTICLE
     assert read_pod(trimmed(raw), "api") == whole
+
+
+def test_of_two_pictures_of_a_pod_the_newer_is_still_known() -> None:
+    old, new = pod(1), pod(1, cpu="4")
+    new["metadata"]["resourceVersion"] = "8"
+    for several in ([old, new], [new, old]):
+        (read,), _ = read_pods((str(at), trimmed(raw)) for at, raw in enumerate(several))
+        assert read.resources is not None
+        assert read.resources.requests["cpu"] == 4000
 
 
 def test_no_environment_command_volume_or_applied_configuration_stays() -> None:
