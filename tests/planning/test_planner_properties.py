@@ -11,7 +11,7 @@ from pinfold.planning.ledger import Isolation, Ledger, PodEntry
 from pinfold.planning.planner import Plan, World, plan
 from pinfold.planning.policy import CpuOption, Manage, MemoryPolicy, Policy, TopologyPolicy, TopologyScope
 from pinfold.planning.reasons import Outcome
-from pinfold.pods.model import CPU, MEMORY, Container, ContainerKind, Intent, Pod, PodResources, QosClass
+from pinfold.pods.model import CPU, MEMORY, Container, ContainerKind, Intent, Managed, Pod, PodResources, QosClass
 from pinfold.pods.needs import together
 from pinfold.topology.model import Cpu, Topology
 from tests.machines import machine, regular
@@ -99,6 +99,10 @@ def pods(draw: st.DrawFn, number: int) -> Pod:
             scope=draw(st.sampled_from([None, "pod", "pod", "container"])),
             isolated=draw(st.sampled_from([None, None, "true", "insist"])),
             near_device=draw(st.sampled_from([None, None, "example.com/nic", "example.com/none"])),
+            exclusive_cpus=draw(st.dictionaries(st.sampled_from([one.name for one in own]), numbers(1, 3), max_size=2)),
+            managed=draw(
+                st.sampled_from([None, None, None, frozenset({Managed.CPU}), frozenset(Managed), frozenset()])
+            ),
             given=frozenset({"numa-policy"}),
         )
     return Pod(
@@ -108,6 +112,7 @@ def pods(draw: st.DrawFn, number: int) -> Pod:
         draw(st.sampled_from([QosClass.GUARANTEED] * 6 + [QosClass.BURSTABLE])),
         own,
         draw(pod_resources(own)) if draw(numbers(0, 3)) else None,
+        resources_from_annotations=draw(numbers(0, 5)) == 0,
         intent=intent,
         started_at=draw(st.sampled_from(["", "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"])),
     )
@@ -128,6 +133,7 @@ def worlds(draw: st.DrawFn, most: int = 6) -> World:
         draw(st.sampled_from(MemoryPolicy)),
         manage=draw(st.sampled_from(Manage)),
         min_shared_cpus=draw(st.sampled_from([0, 1, 1, 2])),
+        allow_unscheduled_pools=draw(st.booleans()),
     )
     count = draw(numbers(0, most))
     several = tuple(draw(pods(number)) for number in range(count))

@@ -155,7 +155,11 @@ def _not_guaranteed(pod: Pod, intent: Intent, own: Policy) -> Wanted:
             Regime.POD_LEVEL_BY_CONTAINER,
             f"it is {pod.qos}, and an annotation gives slices to its containers",
             own,
-            slices={one.name: cpus for one in pod.containers if (cpus := intent.exclusive_cpus.get(one.name))},
+            slices={
+                one.name: cpus
+                for one in pod.containers
+                if (cpus := intent.exclusive_cpus.get(one.name)) and one.kind is not ContainerKind.EPHEMERAL
+            },
         ),
     )
 
