@@ -103,7 +103,12 @@ def test_a_daemon_that_has_not_reconciled_says_so(daemon: Daemon) -> None:
 def test_explain_tells_the_story_of_a_pod(daemon: Daemon) -> None:
     ended = pinfold("explain", "db/postgres", "--socket", daemon.socket)
     assert ended.returncode == 0
-    for part in ("db/postgres  pinned, Guaranteed", "pool 16-19", "has 0-31, not 16-18", "pool.pinned: 16-19 on NUMA"):
+    for part in (
+        "db/postgres  pinned, Guaranteed",
+        "owns CPUs 16-19 as its pod pool",
+        "has 0-31, not 16-18",
+        "pool.pinned: 16-19 on NUMA",
+    ):
         assert part in ended.stdout
     as_json = pinfold("explain", "db/postgres", "--socket", daemon.socket, "-o", "json")
     assert [pod["pool"] for pod in json.loads(as_json.stdout)["pods"]] == ["16-19"]

@@ -77,7 +77,7 @@ def test_a_pod_gets_a_pool_on_one_node_and_the_reason_is_told(sysfs: Path) -> No
     Draft202012Validator(SCHEMA).validate(answer["status"])
     (found,) = answer["status"]["pods"]
     assert (found["outcome"], found["mems"]) == ("pinned", "0")
-    assert f"pool {found['pool']}, memory bound to NUMA 0" in ended.stdout
+    assert f"trading/match-engine owns CPUs {found['pool']} as its pod pool." in ended.stdout
     assert "trading/match-engine" in ended.stdout
     assert "KERNEL SAYS" not in ended.stdout
 

@@ -84,9 +84,9 @@ def pooled(of: Pod, pool: str, node: str, **slices: str) -> PodEntry:
         cpus=CpuSet.parse(pool),
         mems=NodeSet.parse(node),
         containers=tuple(
-            ContainerEntry(one.name, ALONE, CpuSet.parse(slices[one.name]), blocks)
+            ContainerEntry(one.name, ALONE, CpuSet.parse(slices[one.name]), blocks, one.kind)
             if one.name in slices
-            else ContainerEntry(one.name, SHARED, rest, blocks)
+            else ContainerEntry(one.name, SHARED, rest, blocks, one.kind)
             for one in of.containers
         ),
         blocks=blocks,

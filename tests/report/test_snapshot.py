@@ -41,12 +41,15 @@ def test_a_standard_inits_slice_is_no_lasting_one() -> None:
         "tail": (Isolation.POD, "23,63"),
         "app": (Isolation.CONTAINER, "21-22,61-62"),
     }
+    kinds = {one.name: one.kind for one in of.containers}
     entry = PodEntry(
         of.uid,
         "a",
         "b",
         cpus=CpuSet.parse("20-23,60-63"),
-        containers=tuple(ContainerEntry(name, how, CpuSet.parse(cpus)) for name, (how, cpus) in sets.items()),
+        containers=tuple(
+            ContainerEntry(name, how, CpuSet.parse(cpus), kind=kinds[name]) for name, (how, cpus) in sets.items()
+        ),
     )
     status = only(pod_statuses([of], Plan(Ledger({of.uid: entry}), (pinned(of, entry),), ONLINE - entry.cpus)))
     assert (str(status.exclusive), str(status.shared)) == ("20-22,60-62", "23,63")

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pinfold.cli.connection import status
 from pinfold.cli.node_map import Json
 from pinfold.cli.output import say, say_json
-from pinfold.cli.terminal import Ink, Line, Span, paragraph, plain, table
-from pinfold.cli.view import located, refusal
+from pinfold.cli.terminal import Ink, Line, Span, filled, paragraph, pieces, plain, table
+from pinfold.cli.view import drifted, located
 from pinfold.errors import PinfoldError
 
 _SHARED_WITH = {"container": "nobody", "pod": "the pod", "host": "the node"}
@@ -40,22 +40,31 @@ def _alternatives(document: Json, name: str) -> str:
 
 def explained(pod: Json, running: bool = True) -> list[Line]:
     """The whole story of one pod of a Status document; *running*: there is a kernel to say something."""
-    return [*_outcome(pod), (), *_containers(pod, "does not run" if running else ""), *_weighed(pod), *_remarks(pod)]
-
-
-def _outcome(pod: Json) -> Iterator[Line]:
-    name = plain(f"{pod['namespace']}/{pod['name']}")
     qos = pod["qosClass"] or "gone from the API"
-    yield Span(name, Ink.HEAD), Span(f"  {pod['outcome']}, {qos}")
-    yield from paragraph("  ", pod["because"])
-    if pod["pool"]:
-        nodes = f", memory bound to NUMA {pod['mems']}" if pod["mems"] else ""
-        yield from paragraph("  ", f"pool {pod['pool']}{nodes}; exclusive {pod['exclusive'] or 'none'}")
-    if pod["refusal"]:
-        yield from paragraph("  lacks    ", refusal(pod["refusal"]), Ink.BAD)
+    head = (Span(plain(f"{pod['namespace']}/{pod['name']}"), Ink.HEAD), Span(f"  {pod['outcome']}, {qos}"))
+    words = [line for sentence in pod["explanation"] for line in filled((Span("  "),), pieces(sentence))]
+    return [head, *words, (), *(_kernel(pod) if running else _containers(pod, ""))]
 
 
-def _containers(pod: Json, absent: str) -> Iterator[Line]:
+def _kernel(pod: Json) -> Iterator[Line]:
+    yield from _containers(pod, "does not run")
+    if view := pod["kernel"]:
+        state = f", partition {view['partition']}" if view["partition"] else ""
+        yield from paragraph(
+            "  ", f"the pod's cgroup {view['cgroup']}: CPUs {view['cpus']}, NUMA {view['mems']}{state}"
+        )
+    for view in pod["otherCgroups"]:
+        yield from paragraph("  ", f"also in it: {view['cgroup']}: CPUs {view['cpus']}, NUMA {view['mems']}")
+    for drift in pod["drift"]:
+        yield from paragraph("  drift  ", drifted(drift), Ink.BAD)
+
+
+def _says(view: Json) -> str:
+    return f"{view['cgroup']}: CPUs {view['cpus']}, NUMA {view['mems']}"
+
+
+def _containers(pod: Json, absent: str) -> list[Line]:
+    """The ledger's word beside the kernel's."""
     header = ("CONTAINER", "KIND", "CPUS", "SHARED WITH", "KERNEL SAYS", "MEMS")
     rows = [
         [
@@ -68,32 +77,7 @@ def _containers(pod: Json, absent: str) -> Iterator[Line]:
         ]
         for one in pod["containers"]
     ]
-    for row in table(header, rows, indent=2):
-        yield from row
-    if view := pod["kernel"]:
-        state = f", partition {view['partition']}" if view["partition"] else ""
-        yield from paragraph(
-            "  ", f"the pod's cgroup {view['cgroup']}: CPUs {view['cpus']}, NUMA {view['mems']}{state}"
-        )
-    for view in pod["otherCgroups"]:
-        yield from paragraph("  ", f"also in it: {view['cgroup']}: CPUs {view['cpus']}, NUMA {view['mems']}")
-
-
-def _weighed(pod: Json) -> Iterator[Line]:
-    for hint in pod["hints"]:
-        taken = "chosen" if hint["chosen"] else "lost"
-        liked = "preferred" if hint["preferred"] else "not preferred"
-        nodes = f"NUMA {hint['numaNodes']}" if hint["numaNodes"] else "any NUMA node"
-        yield from paragraph("  weighed  ", f"{nodes}, {liked}, {taken}: {hint['why']}")
-
-
-def _remarks(pod: Json) -> Iterator[Line]:
-    for note in pod["notes"]:
-        yield from paragraph("  note     ", note)
-    for drift in pod["drift"]:
-        have = drift["have"] or "nothing"
-        where = f"{drift['cgroup']}/{drift['file']}"
-        yield from paragraph("  drift    ", f"{drift['cause']}: {where} has {have}, not {drift['want']}", Ink.BAD)
+    return [line for row in table(header, rows, indent=2) for line in row]
 
 
 def _history(document: Json, pod: Json) -> Iterator[Line]:

@@ -5,20 +5,22 @@ from collections.abc import Iterator
 
 from pinfold.agent.outside import Comparison, compare
 from pinfold.cli.configuration import configured
+from pinfold.cli.node_map import Json
 from pinfold.cli.output import say, say_json
 from pinfold.cli.terminal import Ink, Line, Span, filled, paragraph, pieces
+from pinfold.cli.view import drifted
 
 
 def main(options: Namespace) -> int:
-    comparison = compare(configured(options))
+    found = _json(compare(configured(options)))
     if options.output == "json":
-        say_json(_json(comparison))
+        say_json(found)
     else:
-        say(_text(comparison))
-    return 1 if comparison.drift else 0
+        say(_text(found))
+    return 1 if found["drift"] else 0
 
 
-def _json(comparison: Comparison) -> dict[str, object]:
+def _json(comparison: Comparison) -> Json:
     names = {uid: f"{entry.namespace}/{entry.name}" for uid, entry in comparison.ledger.entries.items()}
     return {
         "pods": sorted(names.values()),
@@ -36,9 +38,10 @@ def _json(comparison: Comparison) -> dict[str, object]:
     }
 
 
-def _text(comparison: Comparison) -> Iterator[Line]:
-    for one in comparison.drift:
-        told = f"{one.cause}: {one.path}/{one.file} has {one.have or 'nothing'}, not {one.want or 'nothing'}"
-        yield from filled((Span("drift    ", Ink.BAD),), pieces(told))
-    pods, differences = len(comparison.ledger.entries), len(comparison.drift)
-    yield from paragraph("", f"{pods} pods in the ledger, {differences} differences in the kernel")
+def _text(found: Json) -> Iterator[Line]:
+    for one in found["drift"]:
+        yield from filled((Span("drift  ", Ink.BAD),), pieces(f"{one['pod'] or 'the node'}: {drifted(one)}"))
+    pods, differences = len(found["pods"]), len(found["drift"])
+    yield from paragraph(
+        "", f"pods in the ledger: {pods}; files of the kernel that do not hold what it promises: {differences}"
+    )

@@ -77,12 +77,9 @@ def _troubles(status: Json) -> Iterator[Line]:
     for pod in status["pods"]:
         name = f"{pod['namespace']}/{pod['name']}"
         if no := pod["refusal"]:
-            yield from _told("refused", name, refusal(no))
+            yield from _told("refused", name, _refusal(no))
         for drift in pod["drift"]:
-            where = f"{drift['cgroup']}/{drift['file']}"
-            yield from _told(
-                "drift", name, f"{drift['cause']}: {where} has {drift['have'] or 'nothing'}, not {drift['want']}"
-            )
+            yield from _told("drift", name, drifted(drift))
     for bad in status["invalidPods"]:
         yield from _told("invalid", bad["where"], f"{bad['reason']}: {bad['message']}")
     for source in status["sources"]:
@@ -100,7 +97,13 @@ def _told(what: str, who: str, text: str) -> list[Line]:
     return filled((head,), [*pieces(f"{who}: " * bool(who)), *pieces(text)])
 
 
-def refusal(no: Json) -> str:
+def drifted(drift: Json) -> str:
+    """Of a Status document, or of ``verify``, which has the same form."""
+    have, want = drift["have"] or "nothing", drift["want"] or "nothing"
+    return f"{drift['cause']}: {drift['cgroup']}/{drift['file']} has {have}, not {want}"
+
+
+def _refusal(no: Json) -> str:
     later = "tried again when CPUs come free" if no["canPass"] else "not tried again before the pod changes"
     remedy = f"; needs: {no['remedy']}" * bool(no["remedy"])
     return f"{no['reason']}: {no['message']}{remedy} ({later})"

@@ -100,13 +100,8 @@ class PodStatus:
     """None for a pod that the sources no longer know."""
     decision: Decision | None
     """None for a pod that is gone and whose cgroup still holds processes: what it owns stays its own until then."""
-    pool: CpuSet
-    mems: NodeSet
-    """The NUMA nodes its memory is bound to; empty: all."""
-    exclusive: CpuSet
-    """CPUs of its pool, or of the node, that one container owns alone for as long as the pod lives."""
-    shared: CpuSet
-    """The pod shared pool: the rest of the pool."""
+    entry: PodEntry | None
+    """What the ledger holds of it; None: it owns nothing."""
     containers: tuple[ContainerStatus, ...]
     kernel: PodInKernel = PodInKernel()
     static: bool = False
@@ -119,9 +114,31 @@ class PodStatus:
         return f"{self.namespace}/{self.name}"
 
     @property
+    def pool(self) -> CpuSet:
+        return self.entry.cpus if self.entry else CpuSet()
+
+    @property
+    def mems(self) -> NodeSet:
+        """The NUMA nodes its memory is bound to; empty: all."""
+        return self.entry.mems if self.entry else NodeSet()
+
+    @property
     def owned(self) -> CpuSet:
         """Every CPU that no other pod may use."""
-        return self.pool | self.exclusive
+        return self.entry.owned if self.entry else CpuSet()
+
+    @property
+    def shared(self) -> CpuSet:
+        """The pod shared pool."""
+        return self.entry.shared if self.entry else CpuSet()
+
+    @property
+    def exclusive(self) -> CpuSet:
+        """CPUs that one container owns alone for as long as the pod lives.
+
+        Without a pool, an ended init container's left-over ones too: they stay owned.
+        """
+        return self.owned - self.shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,19 +218,14 @@ def _status(pod: Pod | None, decision: Decision | None, entry: PodEntry | None, 
     who = pod or decision or entry
     if who is None:
         raise ValueError("a pod that neither a source, nor the plan, nor the ledger knows")
-    pool = entry.cpus if entry else CpuSet()
-    exclusive = _exclusive(pod, entry) if entry else CpuSet()
     return PodStatus(
         uid=who.uid,
         namespace=who.namespace,
         name=who.name,
         qos=pod.qos if pod else None,
         decision=decision,
-        pool=pool,
-        mems=entry.mems if entry else NodeSet(),
-        exclusive=exclusive,
-        shared=pool - exclusive,
-        containers=_containers(pod, entry, pool - exclusive or pool or node_shared),
+        entry=entry,
+        containers=_containers(pod, entry, node_shared),
         static=bool(pod and pod.static),
         deleting=bool(pod and pod.deleting),
         owner=pod.owner if pod else "",
@@ -221,21 +233,14 @@ def _status(pod: Pod | None, decision: Decision | None, entry: PodEntry | None, 
     )
 
 
-def _exclusive(pod: Pod | None, entry: PodEntry) -> CpuSet:
-    """In a pool, the slices that last: a standard init container's comes back whole when it has ended."""
-    if not entry.cpus:
-        return entry.owned  # without a pool an init container's left-over slice stays owned
-    passing = {one.name for one in pod.containers if one.kind is ContainerKind.INIT} if pod else set()
-    return CpuSet.union(cpus for name, cpus in entry.slices.items() if name not in passing)
-
-
-def _containers(pod: Pod | None, entry: PodEntry | None, unplaced: CpuSet) -> tuple[ContainerStatus, ...]:
-    """In spec order; a pod that is gone, in the ledger's, which is the same. Who has no entry runs on *unplaced*."""
+def _containers(pod: Pod | None, entry: PodEntry | None, node_shared: CpuSet) -> tuple[ContainerStatus, ...]:
+    """In spec order; a pod that is gone, in the ledger's, which is the same."""
     placed = {one.name: one for one in entry.containers} if entry else {}
-    kinds = {one.name: one.kind for one in pod.containers} if pod else dict.fromkeys(placed, ContainerKind.APP)
+    kinds = {one.name: one.kind for one in (pod.containers if pod else placed.values())}
     equivalent = {one.name for one in pod.containers if one.guaranteed_equivalent} if pod else set()
     pooled = Isolation.POD if entry and entry.cpus else Isolation.HOST
     booked = Isolation.POD if entry and entry.blocks else Isolation.HOST
+    unplaced = (entry.shared or entry.cpus if entry else CpuSet()) or node_shared
     statuses = []
     for name, kind in kinds.items():
         own = placed.get(name)

@@ -9,6 +9,7 @@ from typing import Any
 
 from pinfold.planning.policy import Policy
 from pinfold.planning.reasons import Decision
+from pinfold.planning.words import in_words
 from pinfold.report.counters import Counters
 from pinfold.report.snapshot import ContainerStatus, KernelView, PodStatus, Snapshot
 from pinfold.topology.model import Topology
@@ -17,6 +18,8 @@ API_VERSION = "pinfold.dev/v1alpha1"
 KIND = "Status"
 ENDING = "ending"
 """The outcome of a pod that is gone and whose processes are not."""
+
+GONE = "The pod has ended; what it owns stays its own until its last process is gone."
 
 Json = dict[str, Any]
 
@@ -118,6 +121,7 @@ def _pod(pod: PodStatus) -> Json:
         "owner": pod.owner,
         "startedAt": pod.started_at,
         **_decision(pod.decision),
+        "explanation": list(in_words(pod.decision, pod.entry)) if pod.decision else [GONE],
         "pool": str(pod.pool),
         "mems": str(pod.mems),
         "exclusive": str(pod.exclusive),
@@ -134,11 +138,10 @@ def _pod(pod: PodStatus) -> Json:
 
 def _decision(decision: Decision | None) -> Json:
     if decision is None:
-        gone = "The pod is gone; what it owns stays its own until its last process has ended."
         return {
             "outcome": ENDING,
             "regime": None,
-            "because": gone,
+            "because": GONE,
             "wantedCPUs": 0,
             "refusal": None,
             "hints": [],
