@@ -65,6 +65,9 @@ def test_an_error_event_says_why_the_watch_is_over(line: bytes, ending: Ending) 
         pytest.param(
             500, b'{"details":{"retryAfterSeconds":"soon"}}', 0.0, Failed("500"), id="a-status-of-wrong-types"
         ),
+        pytest.param(
+            500, b'{"details":{"retryAfterSeconds":1' + b"0" * 400 + b"}}", 0.0, Failed("500"), id="beyond-a-float"
+        ),
     ],
 )
 def test_a_status_becomes_what_to_do(code: int, body: bytes, retry_after_s: float, ending: Ending) -> None:

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pinfold.sources.json_stream import MAX_VALUE_CHARACTERS, members
@@ -17,6 +17,7 @@ def _cut(text: bytes, length: int) -> list[bytes]:
     return [text[at : at + length] for at in range(0, len(text), length)]
 
 
+@example(document={"items": [0.5, -1e-05], "kind": 12.0}, indent=None, escaped=True, length=1)
 @given(
     document=st.dictionaries(st.sampled_from(["items", "kind", "metadata", "ü"]), VALUES),
     indent=st.sampled_from([None, 2]),

@@ -12,7 +12,7 @@ from typing import Any, Final
 from pinfold.sources.json_stream import members
 from pinfold.sources.picture import RawPod, trimmed
 
-_GARBAGE: Final = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_GARBAGE: Final = (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError)
 """What a wrong shape raises where a right one is taken for granted."""
 
 
@@ -80,7 +80,8 @@ def page(pieces: Iterable[bytes]) -> Page | Failed:
                 metadata = value
             elif key == "items" and value is not None:
                 objects[_uid(value)] = trimmed(value)
-        return Page(objects, _version(metadata["resourceVersion"]), metadata.get("continue") or "")
+        token = metadata.get("continue")
+        return Page(objects, _opaque(metadata["resourceVersion"]), _opaque(token) if token else "")
     except _GARBAGE as error:
         return Failed(f"the answer is no PodList: {error!r}")
 
@@ -92,7 +93,7 @@ def event(line: bytes) -> Event | Ending:
         word, content = document["type"], document["object"]
         if word == "ERROR":
             return refusal(content.get("code", 0), json.dumps(content).encode())
-        change, version = Change(word), _version(content["metadata"]["resourceVersion"])
+        change, version = Change(word), _opaque(content["metadata"]["resourceVersion"])
         if change is Change.BOOKMARK:
             return Event(change, version)
         return Event(change, version, _uid(content), trimmed(content))
@@ -115,9 +116,9 @@ def refusal(code: int, body: bytes, retry_after_s: float = 0.0) -> Ending:
     return Busy(error, retry_after_s) if code == 429 or retry_after_s > 0 else Failed(error)
 
 
-def _version(value: object) -> str:
+def _opaque(value: object) -> str:
     if not isinstance(value, str) or not value:
-        raise ValueError(f"{value!r} is no resourceVersion")
+        raise ValueError(f"{value!r} is no version or token")
     return value
 
 

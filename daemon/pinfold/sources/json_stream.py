@@ -74,7 +74,8 @@ class _Text:
                 if not self._more():
                     raise
                 continue
-            if end < len(self._text) or not self._more():  # the digits of a number may go on in the next piece
+            cut = end == len(self._text) or self._text[end] in ".eE"  # a number goes on in the next piece
+            if not (cut and self._more()):
                 self._at = end
                 return value
 
