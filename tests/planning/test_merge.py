@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from pinfold.cpuset import CpuSet, NodeSet
 from pinfold.planning.hints import Hint, Hints, Room, cpu_hints
 from pinfold.planning.merge import Merged, merge
-from pinfold.planning.policy import TopologyPolicy
+from pinfold.planning.policy import CpuOption, TopologyPolicy
 from pinfold.planning.sets import Amount, Distances, fewest
-from tests.machines import D80, regular
+from tests.machines import D80, W80, regular
 from tests.planning.kubelet_merge import merge_all
 
 NONE, BEST_EFFORT = TopologyPolicy.NONE, TopologyPolicy.BEST_EFFORT
 RESTRICTED, SINGLE = TopologyPolicy.RESTRICTED, TopologyPolicy.SINGLE_NUMA_NODE
+BY_SOCKET = CpuOption.ALIGN_BY_SOCKET
 FOUR = NodeSet.of(range(4))
 NEAR_PAIRS: Distances = {
     one: {two: 10 if one == two else 11 if one // 2 == two // 2 else 12 for two in range(4)} for one in range(4)
@@ -133,9 +134,10 @@ SIZE = 10
 
 @st.composite
 def rooms(draw: st.DrawFn, nodes: list[int], kinds: int = 1) -> Room:
-    """Some of the amounts in use, on some of the nodes."""
-    of = [draw(st.lists(st.integers(0, SIZE), min_size=len(nodes), max_size=len(nodes))) for _ in range(kinds)]
-    needs = [draw(st.integers(1, SIZE * len(nodes))) for _ in range(kinds)]
+    """Some of the amounts in use; mostly there is enough on some of the nodes."""
+    held = st.lists(st.integers(0, SIZE), min_size=len(nodes), max_size=len(nodes))
+    of = [draw(st.one_of(held, st.just([SIZE] * len(nodes)))) for _ in range(kinds)]
+    needs = [draw(st.integers(1, sum(one) + 1)) for one in of]
     free = [Amount(need, dict(zip(nodes, held, strict=True))) for need, held in zip(needs, of, strict=True)]
     all_of_it = [Amount(need, dict.fromkeys(nodes, SIZE)) for need in needs]
     bits = NodeSet.of(nodes).bits
@@ -160,14 +162,14 @@ def memory_said(draw: st.DrawFn, nodes: list[int]) -> Hints:
     """Nodes in use, alone or in groups; and a room of the others."""
     kinds = draw(st.integers(1, 3))
     room = draw(rooms(nodes, kinds))
-    used = draw(st.permutations(nodes))[: draw(st.integers(0, len(nodes)))]
+    used = draw(st.permutations(nodes))[: draw(st.sampled_from([0, 0, 1, 2, len(nodes)]))]
     listed_sets = []
     while used:
         group, used = NodeSet.of(used[: (size := draw(st.integers(1, 3)))]), used[size:]
         if draw(st.booleans()):
             listed_sets.append(Hint(group, len(group) == room.narrowest))
         room = replace(room, nodes=room.nodes - group)
-    has_room = bool(room.nodes) and draw(st.booleans())
+    has_room = bool(room.nodes) and bool(draw(st.integers(0, 4)))
     return Hints(tuple(f"memory-{kind}" for kind in range(kinds)), tuple(listed_sets), room if has_room else None)
 
 
@@ -180,13 +182,23 @@ def devices_said(draw: st.DrawFn, nodes: list[int]) -> Hints:
 
 @st.composite
 def merges(draw: st.DrawFn) -> tuple[TopologyPolicy, NodeSet, list[Hints | None], Distances | None]:
-    nodes = sorted(draw(st.sets(st.integers(0, 8), min_size=1, max_size=draw(st.sampled_from([3, 4, 5])))))
-    providers = [cpus_said(nodes), memory_said(nodes), devices_said(nodes), st.none()]
-    chosen = draw(st.lists(st.sampled_from(providers), min_size=1, max_size=3, unique_by=id))
+    ids = draw(st.permutations(range(9)))
+    nodes = sorted(ids[: draw(st.integers(1, 5))])
+    cpus, memory, devices = cpus_said(nodes), memory_said(nodes), devices_said(nodes)
+    mixes: list[list[st.SearchStrategy[Hints]]] = [
+        *([[cpus]] * 3),
+        *([[cpus, memory]] * 3),
+        [memory, cpus, devices],
+        [memory],
+        [devices, devices],
+    ]
+    said: list[Hints | None] = [draw(one) for one in draw(st.sampled_from(mixes))]
+    if not draw(st.integers(0, 9)):
+        said.append(None)
     distance = st.sampled_from([11, 12, 21, 32])
     far = {one: {two: 10 if one == two else draw(distance) for two in nodes} for one in nodes}
-    policy = draw(st.sampled_from([BEST_EFFORT, RESTRICTED, SINGLE]))
-    return policy, NodeSet.of(nodes), [draw(one) for one in chosen], draw(st.sampled_from([None, far]))
+    policy = draw(st.sampled_from([BEST_EFFORT, BEST_EFFORT, RESTRICTED, RESTRICTED, SINGLE]))
+    return policy, NodeSet.of(nodes), said, draw(st.sampled_from([None, far]))
 
 
 @settings(max_examples=1000, deadline=None)
@@ -212,6 +224,35 @@ LARGE = regular(16, 128, 2, nodes_per_socket=4)
 """4,096 CPUs on 64 NUMA nodes."""
 LARGE_NODES = NodeSet.of(LARGE.node)
 LARGE_DISTANCES = {node.id: node.distances for node in LARGE.nodes}
+
+
+@pytest.mark.parametrize(
+    ("options", "memory", "merged"),
+    [
+        pytest.param([], None, ("0-1", False, False), id="4.8-without-the-option-not-admitted"),
+        pytest.param([BY_SOCKET], None, ("0-1", True, True), id="4.8-the-socket-is-preferred"),
+        pytest.param([BY_SOCKET], 1, ("0-1", False, False), id="4.8-memory-prefers-one-node-and-no-set-is-common"),
+        pytest.param([BY_SOCKET], 2, ("0-1", True, True), id="4.8-memory-needs-two-nodes-too"),
+        pytest.param([BY_SOCKET], 3, ("0-2", False, False), id="4.8-memory-needs-three-which-span-two-sockets"),
+    ],
+)
+def test_w80_ten_cpus_with_six_and_eight_free(
+    options: list[CpuOption], memory: int | None, merged: tuple[str, bool, bool]
+) -> None:
+    nodes = NodeSet.of(range(4))
+    said: list[Hints | None] = [cpu_hints(W80, CpuSet.parse("0-5,10-17"), CpuSet(), 10, frozenset(options))]
+    if memory is not None:
+        amount = Amount(memory, dict.fromkeys(nodes, 1))
+        said.append(Hints(("memory",), room=Room(nodes, NodeSet(), (amount,), memory)))
+    assert shown(merge(RESTRICTED, nodes, said)) == merged
+    assert merge(RESTRICTED, nodes, said) == merge_all(RESTRICTED, nodes, said, None)
+
+
+def test_align_by_socket_finds_the_lowest_of_many_sockets() -> None:
+    """Sixteen sockets of four nodes; a node could hold the request, and only socket 3 has so much free, in parts."""
+    free = CpuSet.union(LARGE.node_cpus[node].first(32) for node in range(12, 16))
+    said = [cpu_hints(LARGE, free, CpuSet(), 64, frozenset({BY_SOCKET}))]
+    assert shown(merge(RESTRICTED, LARGE_NODES, said)) == ("12-13", True, True)
 
 
 def room_of(need: int, free: dict[int, int], size: int) -> Hints:
@@ -246,10 +287,9 @@ def test_what_fits_on_no_few_of_64_nodes_is_given_the_fewest_that_hold_it() -> N
 
 
 def test_a_machine_that_nearly_all_is_wanted_of_still_gets_an_answer() -> None:
-    """Amounts that do not fit together: the search ends, with a set that holds both or with all nodes."""
-    cpus = {node: node * 7 % 64 for node in LARGE_NODES}
-    memory = {node: node * 13 % 64 for node in LARGE_NODES}
-    said = [room_of(sum(cpus.values()) * 9 // 10, cpus, 64), room_of(sum(memory.values()) * 9 // 10, memory, 64)]
+    """Nodes have little or much of both: neither can leave out what the other has not, and the search is given up."""
+    free = {node: node * 37 % 64 + 1 for node in LARGE_NODES}
+    said = [room_of(sum(free.values()) * 9 // 10, free, 64), room_of(sum(free.values()) * 9 // 10 + 3, free, 64)]
     merged = merge(BEST_EFFORT, LARGE_NODES, said)
     assert merged.admit
     assert not merged.hint.preferred

@@ -10,8 +10,8 @@ from pinfold.planning.policy import KUBELET_RULES, CpuOption, Rules
 from pinfold.planning.reasons import Refused, Word
 from pinfold.planning.take import allocate, reserved_from_count, take
 from pinfold.planning.units import units
-from pinfold.topology.model import Topology
-from tests.machines import D80, H12, HYBRID20, Q32, U32, V32, W80, regular
+from pinfold.topology.model import Cpu, Topology
+from tests.machines import D80, H12, HYBRID20, Q32, U32, V32, W80, machine, regular
 from tests.planning.drawn import legal_options, machines, parts
 from tests.planning.kubelet_take import take_like_the_kubelet
 
@@ -25,13 +25,13 @@ BOTH = pytest.mark.parametrize("rules", [KUBELET_RULES, Rules()], ids=["kubelet"
 TWO_L3 = regular(1, 16, caches_per_node=2)
 
 
-def taken(machine: Topology, used: str, count: int, rules: Rules, *options: CpuOption) -> str:
-    return str(take(machine, machine.online - CpuSet.parse(used), count, frozenset(options), rules))
+def taken(topology: Topology, used: str, count: int, rules: Rules, *options: CpuOption) -> str:
+    return str(take(topology, topology.online - CpuSet.parse(used), count, frozenset(options), rules))
 
 
 @BOTH
 @pytest.mark.parametrize(
-    ("machine", "used", "count", "cpus"),
+    ("topology", "used", "count", "cpus"),
     [
         pytest.param(H12, "0,6", 1, "2", id="4.4-H12-1-socket-0-has-fewer-free"),
         pytest.param(H12, "0,6", 2, "2,8", id="4.4-H12-2-a-whole-core"),
@@ -53,13 +53,13 @@ def taken(machine: Topology, used: str, count: int, rules: Rules, *options: CpuO
         pytest.param(H12, "", 12, "0-11", id="4.4-H12-12-everything"),
     ],
 )
-def test_a_request_is_packed(machine: Topology, used: str, count: int, cpus: str, rules: Rules) -> None:
-    assert taken(machine, used, count, rules) == cpus
+def test_a_request_is_packed(topology: Topology, used: str, count: int, cpus: str, rules: Rules) -> None:
+    assert taken(topology, used, count, rules) == cpus
 
 
 @BOTH
 @pytest.mark.parametrize(
-    ("machine", "used", "count", "options", "cpus"),
+    ("topology", "used", "count", "options", "cpus"),
     [
         pytest.param(D80, "0,40", 50, [], "1-13,20-32,41-52,60-71", id="4.6-D80-50-half-on-each-node"),
         pytest.param(D80, "0,40", 50, [FULL], "1-12,20-32,41-52,60-72", id="4.6-D80-50-in-cores-leaves-14-and-14"),
@@ -69,18 +69,31 @@ def test_a_request_is_packed(machine: Topology, used: str, count: int, cpus: str
         pytest.param(W80, "", 26, [], "0-6,10-16,40-45,50-55", id="4.6-W80-26"),
         pytest.param(W80, "", 26, [FULL], "0-6,10-15,40-46,50-55", id="4.6-W80-26-in-cores"),
         pytest.param(Q32, "0,16", 10, [], "4-6,8-10,20-21,24-25", id="4.6-Q32-10-two-whole-nodes"),
+        pytest.param(Q32, "", 23, [], "0-11,16-26", id="4.6-Q32-23-the-rest-fits-on-no-single-node"),
         pytest.param(D80, "2-19,42-59", 44, [], "0-1,20-39,40-41,60-79", id="4.6-D80-44-no-node-can-give-half"),
     ],
 )
 def test_a_request_is_distributed_across_numa_nodes(
-    machine: Topology, used: str, count: int, options: list[CpuOption], cpus: str, rules: Rules
+    topology: Topology, used: str, count: int, options: list[CpuOption], cpus: str, rules: Rules
 ) -> None:
-    assert taken(machine, used, count, rules, ACROSS_NUMA, *options) == str(CpuSet.parse(cpus))
+    assert taken(topology, used, count, rules, ACROSS_NUMA, *options) == str(CpuSet.parse(cpus))
+
+
+def test_4_6_the_size_of_the_groups_can_be_given() -> None:
+    got = take(W80, W80.online, 26, frozenset({ACROSS_NUMA}), KUBELET_RULES, 2)
+    assert str(got) == "0-6,10-15,40-46,50-55"
+
+
+def test_a_core_whose_id_recurs_on_another_socket_is_taken_once() -> None:
+    """CPUs 0 and 2 bear the same core id; the kubelet would count them a second time."""
+    at = {0: (0, 0), 1: (1, 0), 2: (0, 1), 3: (3, 1), 4: (3, 1), 5: (5, 1)}
+    recurring = machine([Cpu(cpu, core, socket, socket, socket) for cpu, (core, socket) in at.items()])
+    assert taken(recurring, "1,5", 3, KUBELET_RULES) == "0,2-3"
 
 
 @BOTH
 @pytest.mark.parametrize(
-    ("machine", "count", "cpus"),
+    ("topology", "count", "cpus"),
     [
         pytest.param(H12, 2, "2,4", id="4.7-H12-2"),
         pytest.param(H12, 4, "2,4,8,10", id="4.7-H12-4"),
@@ -90,14 +103,14 @@ def test_a_request_is_distributed_across_numa_nodes(
         pytest.param(D80, 22, "1-19,41-43", id="4.7-D80-22"),
     ],
 )
-def test_a_request_is_distributed_across_cores(machine: Topology, count: int, cpus: str, rules: Rules) -> None:
-    used = "0,6" if machine is H12 else "0,40"
-    assert taken(machine, used, count, rules, ACROSS_CORES) == cpus
+def test_a_request_is_distributed_across_cores(topology: Topology, count: int, cpus: str, rules: Rules) -> None:
+    used = "0,6" if topology is H12 else "0,40"
+    assert taken(topology, used, count, rules, ACROSS_CORES) == cpus
 
 
 @BOTH
 @pytest.mark.parametrize(
-    ("machine", "used", "counts", "aligned", "packed"),
+    ("topology", "used", "counts", "aligned", "packed"),
     [
         pytest.param(
             V32, "0-1", [10, 8, 6], ["2-3,8-15", "16-23", "24-29"], ["2-11", "12-19", "20-25"], id="4.9-V32-10-8-6"
@@ -111,16 +124,16 @@ def test_a_request_is_distributed_across_cores(machine: Topology, count: int, cp
     ],
 )
 def test_requests_are_aligned_by_uncore_cache(
-    machine: Topology, used: str, counts: list[int], aligned: list[str], packed: list[str], rules: Rules
+    topology: Topology, used: str, counts: list[int], aligned: list[str], packed: list[str], rules: Rules
 ) -> None:
-    assert taken_in_turn(machine, used, counts, rules, BY_CACHE) == aligned
-    assert taken_in_turn(machine, used, counts, rules) == packed
+    assert taken_in_turn(topology, used, counts, rules, BY_CACHE) == aligned
+    assert taken_in_turn(topology, used, counts, rules) == packed
 
 
-def taken_in_turn(machine: Topology, used: str, counts: list[int], rules: Rules, *options: CpuOption) -> list[str]:
+def taken_in_turn(topology: Topology, used: str, counts: list[int], rules: Rules, *options: CpuOption) -> list[str]:
     got = []
     for count in counts:
-        got.append(taken(machine, used, count, rules, *options))
+        got.append(taken(topology, used, count, rules, *options))
         used = str(CpuSet.parse(used) | CpuSet.parse(got[-1]))
     return got
 
@@ -148,7 +161,7 @@ def test_a_cache_without_whole_cores_enough_gives_none_under_full_pcpus_only() -
 
 @BOTH
 @pytest.mark.parametrize(
-    ("machine", "used", "count", "hint", "options", "cpus"),
+    ("topology", "used", "count", "hint", "options", "cpus"),
     [
         pytest.param(W80, "0,40", 12, "1", [], "10-15,50-55", id="4.8-W80-12-on-the-hinted-node"),
         pytest.param(W80, "0,40", 12, "1", [BY_SOCKET], "1-6,41-46", id="4.8-W80-12-on-the-socket-of-the-node"),
@@ -160,11 +173,11 @@ def test_a_cache_without_whole_cores_enough_gives_none_under_full_pcpus_only() -
     ],
 )
 def test_a_hint_is_followed_as_far_as_there_are_cpus(
-    machine: Topology, used: str, count: int, hint: str | None, options: list[CpuOption], cpus: str, rules: Rules
+    topology: Topology, used: str, count: int, hint: str | None, options: list[CpuOption], cpus: str, rules: Rules
 ) -> None:
-    free = machine.online - CpuSet.parse(used)
+    free = topology.online - CpuSet.parse(used)
     nodes = None if hint is None else NodeSet.parse(hint)
-    got = allocate(machine, free, CpuSet(), count, nodes, frozenset(options), rules)
+    got = allocate(topology, free, CpuSet(), count, nodes, frozenset(options), rules)
     assert got == CpuSet.parse(cpus)
 
 
@@ -235,13 +248,13 @@ def test_a_hint_for_a_node_without_cpus_is_no_obstacle(rules: Rules) -> None:
 
 def test_4_6_many_nodes_are_weighed_in_no_time() -> None:
     """64 nodes, some fuller than others, 16 of them needed: there are 10^14 choices of nodes alone."""
-    machine = regular(16, 16, 1, nodes_per_socket=4)
+    topology = regular(16, 16, 1, nodes_per_socket=4)
     used = CpuSet.of(range(0, 64, 3))
-    got = take(machine, machine.online - used, 64, frozenset({ACROSS_NUMA}), Rules())
+    got = take(topology, topology.online - used, 64, frozenset({ACROSS_NUMA}), Rules())
     assert isinstance(got, CpuSet)
     assert len(got) == 64
-    assert len(machine.nodes_of(got)) == 16
-    assert machine.nodes_of(got).isdisjoint(machine.nodes_of(used))
+    assert len(topology.nodes_of(got)) == 16
+    assert topology.nodes_of(got).isdisjoint(topology.nodes_of(used))
 
 
 PLAIN = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -250,20 +263,20 @@ PLAIN = settings(max_examples=150, deadline=None, suppress_health_check=[HealthC
 @PLAIN
 @given(st.data())
 def test_in_kubelet_mode_a_take_is_that_of_the_specification(data: st.DataObject) -> None:
-    machine = data.draw(machines())
-    free, options = data.draw(parts(machine)), data.draw(legal_options(machine))
+    topology = data.draw(machines())
+    free, options = data.draw(parts(topology)), data.draw(legal_options(topology))
     count = data.draw(st.integers(0, len(free)))
-    got = take(machine, free, count, options, KUBELET_RULES)
-    assert got == take_like_the_kubelet(machine, free, count, options)
+    got = take(topology, free, count, options, KUBELET_RULES)
+    assert got == take_like_the_kubelet(topology, free, count, options)
 
 
 @PLAIN
 @given(st.data())
 def test_a_take_is_as_large_as_asked_for_and_free_or_refused(data: st.DataObject) -> None:
-    machine = data.draw(machines(6))
-    free, options = data.draw(parts(machine)), data.draw(legal_options(machine))
-    count = data.draw(st.one_of(st.integers(0, len(machine.cpus) + 2), st.just(10**9)))
-    got = take(machine, free, count, options, Rules())
+    topology = data.draw(machines(6))
+    free, options = data.draw(parts(topology)), data.draw(legal_options(topology))
+    count = data.draw(st.one_of(st.integers(0, len(topology.cpus) + 2), st.just(10**9)))
+    got = take(topology, free, count, options, Rules())
     if isinstance(got, Refused):
         assert count > len(free)
     else:
@@ -274,24 +287,24 @@ def test_a_take_is_as_large_as_asked_for_and_free_or_refused(data: st.DataObject
 @PLAIN
 @given(st.data())
 def test_a_take_with_a_hint_leaves_none_of_it_out(data: st.DataObject) -> None:
-    machine = data.draw(machines(6))
-    free, options = data.draw(parts(machine)), data.draw(legal_options(machine)) - {BY_SOCKET}
-    hint = NodeSet.of(data.draw(st.sets(st.sampled_from(sorted(machine.node)))))
+    topology = data.draw(machines(6))
+    free, options = data.draw(parts(topology)), data.draw(legal_options(topology)) - {BY_SOCKET}
+    hint = NodeSet.of(data.draw(st.sets(st.sampled_from(sorted(topology.node)))))
     count = data.draw(st.integers(0, len(free)))
-    got = allocate(machine, free, CpuSet(), count, hint, options, Rules())
+    got = allocate(topology, free, CpuSet(), count, hint, options, Rules())
     assert isinstance(got, CpuSet)
-    assert len(got & machine.cpus_of(hint)) == min(count, len(free & machine.cpus_of(hint)))
+    assert len(got & topology.cpus_of(hint)) == min(count, len(free & topology.cpus_of(hint)))
 
 
 @PLAIN
 @given(st.data())
 def test_whole_cores_are_broken_only_for_what_no_whole_core_fills(data: st.DataObject) -> None:
     """Packed: of the cores that a request touches and that were whole, at most one is left broken."""
-    machine = data.draw(machines())
-    free = data.draw(parts(machine))
+    topology = data.draw(machines())
+    free = data.draw(parts(topology))
     count = data.draw(st.integers(0, len(free)))
-    got = take(machine, free, count, frozenset(), Rules())
+    got = take(topology, free, count, frozenset(), Rules())
     assert isinstance(got, CpuSet)
-    whole = [core for core in machine.cores.values() if core <= free]
+    whole = [core for core in topology.cores.values() if core <= free]
     broken = [core for core in whole if core & got and not core <= got]
     assert len(broken) <= 1

@@ -33,13 +33,11 @@ class Packing:
 
     def pack(self, free: int, need: int) -> int:
         """*need* of the *free* CPUs, which are at least as many."""
-        taken = 0
-        for step in self._steps():
-            got = step(free & ~taken, need)
+        steps, taken = self._steps(), 0
+        while need:
+            got = next(steps)(free & ~taken, need)
             taken |= got
             need -= got.bit_count()
-            if not need:
-                break
         return taken
 
     def _steps(self) -> Iterator[Callable[[int, int], int]]:
