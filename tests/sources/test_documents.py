@@ -26,6 +26,7 @@ MERGE_BOMB = "a: &a {k0: 1, k1: 2}\n" + "".join(
         pytest.param("kind: List\nitems: [{a: 1}, {b: 2}]", {"f[0]": {"a": 1}, "f[1]": {"b": 2}}, id="list"),
         pytest.param('{"kind":"PodList","items":[{"a":1}]}', {"f": {"a": 1}}, id="pod-list-of-one"),
         pytest.param("kind: PodList\nitems: []", {}, id="pod-list-of-none"),
+        pytest.param("kind: [List]", {"f": {"kind": ["List"]}}, id="a-kind-that-is-a-list"),
         pytest.param("kind: List", {"f": {"kind": "List"}}, id="list-without-items"),
         pytest.param("# nothing yet\n", {}, id="comment-only"),
         pytest.param("", {}, id="empty"),
@@ -113,5 +114,5 @@ def test_no_bytes_raise_here_or_in_the_reader(data: bytes) -> None:
     )
 )
 def test_json_comes_back_as_it_was(value: dict[str, object]) -> None:
-    if value.get("kind") not in {"List", "PodList"}:
+    if value.get("kind") not in ("List", "PodList"):
         assert read(json.dumps(value).encode(), "f").objects == {"f": value}

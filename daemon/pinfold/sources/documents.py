@@ -19,7 +19,7 @@ MAX_DEPTH: Final = 100
 MAX_BLOW_UP: Final = 10
 """How many times its written nodes a document may have when its aliases are spelled out."""
 MAX_NUMBER_DIGITS: Final = 400
-_LISTS: Final = frozenset({"List", "PodList"})
+_LISTS: Final = ("List", "PodList")
 
 
 @dataclass(frozen=True, slots=True)
