@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pinfold.cpuset import CpuSet, NodeSet
 from pinfold.planning.ledger import Block, ContainerEntry, Isolation, Ledger, PodEntry
-from pinfold.pods.model import PodUid
+from pinfold.pods.model import ContainerKind, PodUid
 from pinfold.state import FILE, Checkpoint, StateDirectory, StateError, load
 
 BOOT = "c0ffee00-0000-4000-8000-000000000001"
@@ -50,6 +50,7 @@ def ledgers(draw: st.DrawFn) -> Ledger:
                         isolation=st.sampled_from(Isolation),
                         cpus=st.just(pool.first(cut)),
                         blocks=blocks,
+                        kind=st.sampled_from(ContainerKind),
                     ),
                     max_size=3,
                 ).map(tuple),
@@ -66,6 +67,7 @@ checkpoints = st.builds(
     Checkpoint,
     ledger=ledgers(),
     found=st.dictionaries(names, st.dictionaries(names, st.text(max_size=20), max_size=3), max_size=3),
+    tasks=st.dictionaries(names, st.tuples(names, names), max_size=3),
     generation=st.integers(0, 2**40),
 )
 
@@ -73,12 +75,12 @@ checkpoints = st.builds(
 def full() -> Checkpoint:
     """A checkpoint in which no field has its default."""
     block = Block(NodeSet.parse("1"), "memory", 8 << 30)
-    engine = ContainerEntry("engine", Isolation.CONTAINER, CpuSet.parse("2-4"), (block,))
+    engine = ContainerEntry("engine", Isolation.CONTAINER, CpuSet.parse("2-4"), (block,), ContainerKind.SIDECAR)
     uid = PodUid("00000000-0000-4000-8000-000000000001")
     entry = PodEntry(
         uid, "trading", "m", CpuSet.parse("2-5"), NodeSet.parse("1"), (engine,), (block,), {"cpu": 4000}, isolated=True
     )
-    return Checkpoint(Ledger({uid: entry}), {"kubepods.slice": {"cpuset.cpus": "0-7"}}, 7)
+    return Checkpoint(Ledger({uid: entry}), {"kubepods.slice": {"cpuset.cpus": "0-7"}}, {"7:1": ("0-7", "0")}, 7)
 
 
 @given(checkpoint=checkpoints)

@@ -16,7 +16,7 @@ from typing import Any
 from pinfold.cpuset import CpuSet, NodeSet
 from pinfold.errors import PinfoldError
 from pinfold.planning.ledger import Block, ContainerEntry, Isolation, Ledger, PodEntry
-from pinfold.pods.model import PodUid
+from pinfold.pods.model import ContainerKind, PodUid
 
 VERSION = 1
 """Raised when a reader of the version before would misread the data."""
@@ -35,6 +35,8 @@ class StateError(PinfoldError):
 class Checkpoint:
     ledger: Ledger = Ledger()  # noqa: RUF009 immutable
     found: Found = field(default_factory=dict)
+    tasks: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Task of the root cgroup → its affinity as it was found, and as Pinfold set it."""
     generation: int = 0
     """Counts the checkpoints of this boot."""
 
@@ -130,6 +132,7 @@ def _data(checkpoint: Checkpoint, boot: str) -> dict[str, Any]:
         "generation": checkpoint.generation,
         "entries": [_entry_data(entry) for entry in checkpoint.ledger.entries.values()],
         "found": {path: dict(files) for path, files in checkpoint.found.items()},
+        "tasks": {task: list(masks) for task, masks in checkpoint.tasks.items()},
     }
 
 
@@ -139,7 +142,8 @@ def _checkpoint(data: Mapping[str, Any]) -> Checkpoint:
     if len(ledger.entries) != len(entries) or sum(len(one.owned) for one in entries) != len(ledger.owned):
         raise ValueError("two pods own one CPU")
     found = {str(path): {str(name): str(text) for name, text in files.items()} for path, files in data["found"].items()}
-    return Checkpoint(ledger, found, int(data["generation"]))
+    tasks = {str(task): (str(found), str(ours)) for task, (found, ours) in data["tasks"].items()}
+    return Checkpoint(ledger, found, tasks, int(data["generation"]))
 
 
 def _entry_data(entry: PodEntry) -> dict[str, Any]:
@@ -152,6 +156,7 @@ def _entry_data(entry: PodEntry) -> dict[str, Any]:
         "containers": [
             {
                 "name": one.name,
+                "kind": one.kind.value,
                 "isolation": one.isolation.value,
                 "cpus": str(one.cpus),
                 "blocks": [_block_data(block) for block in one.blocks],
@@ -174,6 +179,7 @@ def _entry(data: Mapping[str, Any]) -> PodEntry:
         containers=tuple(
             ContainerEntry(
                 name=one["name"],
+                kind=ContainerKind(one["kind"]),
                 isolation=Isolation(one["isolation"]),
                 cpus=CpuSet.parse(one["cpus"]),
                 blocks=tuple(map(_block, one["blocks"])),

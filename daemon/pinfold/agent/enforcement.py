@@ -4,18 +4,19 @@ What to write is decided in ``cgroups``; here it is done, in an order that survi
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
-from pinfold.cgroups import watch
+from pinfold.cgroups import tasks, watch
 from pinfold.cgroups.capability import Capability, capability, may_administer
 from pinfold.cgroups.executor import Kernel, Outcome, Result, execute
 from pinfold.cgroups.files import Cgroupfs
-from pinfold.cgroups.found import Found, noted, refreshed
+from pinfold.cgroups.found import Found, from_text, noted, refreshed, to_text
 from pinfold.cgroups.held import Held, Reading, held
 from pinfold.cgroups.layout import Enforcement, Layout, Node
 from pinfold.cgroups.protocol import ordered
+from pinfold.cgroups.tasks import Bounds, RootTasks, bindings, bounds
 from pinfold.cgroups.tree import Driver, Listing, NoTree, Tree, discover
 from pinfold.cgroups.verify import Drift, verify
 from pinfold.cgroups.wanted import wanted
@@ -23,6 +24,7 @@ from pinfold.config import CgroupDriver, Config, Exclusivity
 from pinfold.cpuset import CpuSet
 from pinfold.planning.ledger import Ledger
 from pinfold.pods.model import PodUid
+from pinfold.state import Checkpoint
 from pinfold.topology.model import Topology
 
 ROUNDS = 4
@@ -36,15 +38,35 @@ _ASKED = {
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """What a release gives back: to be on disk before it is taken."""
+
+    files: Found = field(default_factory=dict)
+    tasks: Bounds = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> Self:
+        """Raises ValueError where it makes no sense."""
+        return cls(from_text(checkpoint.found), tasks.from_text(checkpoint.tasks))
+
+    def into(self, checkpoint: Checkpoint) -> Checkpoint:
+        return replace(checkpoint, found=to_text(self.files), tasks=tasks.to_text(self.tasks))
+
+
+@dataclass(frozen=True, slots=True)
 class Enforced:
     """What came of it."""
 
     node: Node
-    """As it was read after the last write; its ``found`` is what is on disk."""
+    """As it was read after the last write."""
+    kept: Kept
+    """As it is on disk."""
     layout: Layout
     outcomes: tuple[Outcome, ...]
     drift: tuple[Drift, ...]
     """What still differs."""
+    hidden_tasks: bool = False
+    """Tasks in the root cgroup that cannot be kept off the pools, since their PIDs are not visible."""
 
     def count(self, result: Result) -> int:
         return sum(outcome.result is result for outcome in self.outcomes)
@@ -66,6 +88,7 @@ class NodeCgroups:
         self._driver = None if config.cgroup_driver is CgroupDriver.AUTO else Driver(config.cgroup_driver)
         self._asked = _ASKED[config.exclusivity]
         self._may_administer = may_administer()
+        self._tasks = RootTasks(self.fs)
 
     def close(self) -> None:
         self.fs.close()
@@ -97,20 +120,32 @@ class NodeCgroups:
             refused=refused,
         )
 
-    def enforce(self, node: Node, ledger: Ledger, node_shared: CpuSet, commit: Callable[[Found], None]) -> Enforced:
-        """Make *ledger* true. *commit* puts what was found on disk; where it raises, nothing has been written yet."""
+    def enforce(
+        self, node: Node, ledger: Ledger, node_shared: CpuSet, bound: Bounds, commit: Callable[[Kept], None]
+    ) -> Enforced:
+        """Make *ledger* true; *bound* are the tasks that are already.
+
+        *commit* puts on disk what is about to be replaced; where it raises, nothing has been written yet.
+        """
         outcomes: tuple[Outcome, ...] = ()
         for _ in range(ROUNDS):
             layout = wanted(node, ledger, node_shared)
             writes = ordered(node.held, layout)
-            found = noted(node.found, node.held, writes)
-            commit(found)
-            node = replace(node, found=found)
+            node = replace(node, found=noted(node.found, node.held, writes))
+            shared = layout.shared if layout.shrunk else None
+            held = self._tasks.look() if layout.shrunk or bound else {}
+            after = bounds(held, bound, shared)
+            masks = bindings(held, bound, after)
+            commit(Kept(node.found, {**{task: bound[task] for task in masks if task in bound}, **after}))
+            self._tasks.bind({task: (cpus & held[task]) or cpus for task, cpus in masks.items()})
+            done = execute(writes, self.fs)
+            self._tasks.bind(masks)  # what widens comes last: the CPUs are nobody else's by now
+            bound = after
             if not writes:
                 break
-            done = execute(writes, self.fs)
             outcomes += done
             refused = {one.write.pod for one in done if one.result is Result.REFUSED and one.write.pod}
             node = self.look(node.tree, ledger, node.topology, node.found, node.names, node.refused | refused)
         layout = wanted(node, ledger, node_shared)
-        return Enforced(node, layout, outcomes, verify(layout, node.held, node.topology.online))
+        drift = verify(layout, node.held, node.topology.online)
+        return Enforced(node, Kept(node.found, bound), layout, outcomes, drift, layout.shrunk and self._tasks.hidden)

@@ -15,12 +15,12 @@ import structlog
 
 from pinfold import __version__
 from pinfold.agent.chronicle import Chronicle
-from pinfold.agent.enforcement import Enforced, NodeCgroups
+from pinfold.agent.enforcement import Enforced, Kept, NodeCgroups
 from pinfold.agent.kernel_view import pods_in_kernel
 from pinfold.agent.rebuild import rebuilt
 from pinfold.agent.sources import Sources
 from pinfold.cgroups import watch
-from pinfold.cgroups.found import Found, adopted, from_text, to_text
+from pinfold.cgroups.found import adopted
 from pinfold.cgroups.held import held
 from pinfold.cgroups.layout import Layout
 from pinfold.cgroups.paths import ROOT
@@ -48,6 +48,10 @@ APPEARS_WITHIN_S = 60.0
 """A pod whose cgroup has not appeared for so long is told about: its CPUs lie idle."""
 RETRY_S = 60.0
 """A partition that the kernel refused is tried again after so long."""
+HIDDEN_TASKS = (
+    "tasks in the root cgroup may run on pools: their PIDs are not visible here, and no partition keeps them off. "
+    "Run Pinfold with hostPID."
+)
 TURNS = 5
 """How often a turn that found new cgroups to watch is followed by another at once."""
 
@@ -83,10 +87,11 @@ class Agent:
         self._policy, self._warnings = policy(config, self._topology)
         self._chronicle = Chronicle(now)
         self._checkpoint = Checkpoint()
-        self._found: Found = {}
+        self._kept = Kept()
         self._lost = not self._loaded()
         """The checkpoint was lost: whose pins these are must be read off the kernel."""
         self._layout = Layout()
+        self._hidden: tuple[str, ...] = ()
         self._unseen_since: dict[PodUid, float] = {}
         self._refused_at: dict[PodUid, float] = {}
         self._peace: Peace | None = None
@@ -179,7 +184,7 @@ class Agent:
         kernel = pods_in_kernel(enforced.node, enforced.drift)
         self._capability = self._cgroups.capability(enforced.node.held)
         self._publish(began, pods, invalid, decided, kernel, mode, peace.reason)
-        return self.sources.watch(watch.watched(tree, decided.ledger, self._found, enforced.node.enforcement))
+        return self.sources.watch(watch.watched(tree, decided.ledger, self._kept.files, enforced.node.enforcement))
 
     def _decide(self, picture: _Picture, peace: Peace) -> Plan:
         tree, active = picture.tree, _active(picture.pods)
@@ -215,24 +220,27 @@ class Agent:
     def _enforce(self, picture: _Picture, decided: Plan, began: float) -> Enforced:
         self._refused_at = {uid: at for uid, at in self._refused_at.items() if began - at < RETRY_S}
         refused = frozenset(self._refused_at)
-        node = self._cgroups.look(picture.tree, decided.ledger, self._topology, self._found, picture.names, refused)
+        node = self._cgroups.look(
+            picture.tree, decided.ledger, self._topology, self._kept.files, picture.names, refused
+        )
         before = wanted(node, decided.ledger, decided.node_shared)
         drifted = verify(_common(self._layout, before), node.held, self._topology.online)
         commit = self._committing(decided.ledger)
-        enforced = self._cgroups.enforce(node, decided.ledger, decided.node_shared, commit)
+        enforced = self._cgroups.enforce(node, decided.ledger, decided.node_shared, self._kept.tasks, commit)
         known = {pod.uid: pod.full_name for pod in picture.pods}
         self._chronicle.enforced(enforced, drifted, known)
         self._refused_at |= dict.fromkeys(enforced.node.refused - self._refused_at.keys(), began)
         self._layout = enforced.layout
+        self._hidden = (HIDDEN_TASKS,) if enforced.hidden_tasks else ()
         return enforced
 
-    def _committing(self, ledger: Ledger) -> Callable[[Found], None]:
-        def commit(found: Found) -> None:
-            checkpoint = replace(self._checkpoint, ledger=ledger, found=to_text(found))
+    def _committing(self, ledger: Ledger) -> Callable[[Kept], None]:
+        def commit(kept: Kept) -> None:
+            checkpoint = kept.into(replace(self._checkpoint, ledger=ledger))
             if self._lost or checkpoint != self._checkpoint:
                 checkpoint = replace(checkpoint, generation=checkpoint.generation + 1)
                 self._state.save(checkpoint, self._boot)
-            self._checkpoint, self._found = checkpoint, found
+            self._checkpoint, self._kept = checkpoint, kept
 
         return commit
 
@@ -240,7 +248,7 @@ class Agent:
         """Take the checkpoint of this boot up again; False where it is there and cannot be read."""
         try:
             self._checkpoint = self._state.load(self._boot) or Checkpoint()
-            self._found = from_text(self._checkpoint.found)
+            self._kept = Kept.of(self._checkpoint)
         except (StateError, ValueError) as error:
             log.error("checkpoint.lost", reason=str(error), remedy="the ledger is rebuilt from what the kernel holds")
             self._chronicle.failed(error)
@@ -252,7 +260,7 @@ class Agent:
         """The ledger as the kernel's pins tell it."""
         tree = picture.tree
         node = self._cgroups.look(tree, Ledger(), self._topology, {}, picture.names)
-        self._found = adopted(tree, node.held)
+        self._kept = Kept(adopted(tree, node.held))
         afresh = plan(World(self._topology, self._policy, _active(picture.pods)), Ledger())
         ledger = rebuilt(afresh.ledger, node, self._topology.online - self._policy.reserved)
         self._chronicle.moment("ledger.rebuilt", "", f"{len(ledger.entries)} pods kept what they had")
@@ -297,7 +305,7 @@ class Agent:
             sources=self.sources.health(),
             counters=self._chronicle.counters,
             recent=self._chronicle.recent,
-            warnings=(*self._warnings, *self._unseen(began, decided, kernel)),
+            warnings=(*self._warnings, *self._hidden, *self._unseen(began, decided, kernel)),
         )
         changed = before is None or after != before
         self._snapshot = replace(after, generation=after.generation + changed, at=self._now())

@@ -5,9 +5,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from pinfold.agent.enforcement import Enforced, NodeCgroups
+from pinfold.agent.enforcement import Enforced, Kept, NodeCgroups
 from pinfold.cgroups.executor import Result
-from pinfold.cgroups.found import Found, adopted, from_text, to_text
+from pinfold.cgroups.found import adopted
 from pinfold.cgroups.protocol import ordered
 from pinfold.cgroups.tree import NoTree, Tree
 from pinfold.cgroups.verify import Drift, verify
@@ -53,7 +53,7 @@ def compare(config: Config) -> Comparison:
         topology = read_topology(Path(config.sysfs_root))
         tree = _tree(cgroups)
         node = cgroups.look(
-            tree, checkpoint.ledger, topology, from_text(checkpoint.found), _names(tree, checkpoint.ledger)
+            tree, checkpoint.ledger, topology, Kept.of(checkpoint).files, _names(tree, checkpoint.ledger)
         )
         layout = wanted(node, checkpoint.ledger, topology.online - checkpoint.ledger.owned)
         return Comparison(checkpoint.ledger, verify(layout, node.held, topology.online))
@@ -70,20 +70,20 @@ def release(config: Config, *, dry_run: bool = False) -> Release:
         tree = _tree(cgroups)
         warnings: tuple[str, ...] = ()
         try:
-            found = from_text((state.load(boot) or Checkpoint()).found)
+            kept = Kept.of(state.load(boot) or Checkpoint())
         except (StateError, ValueError) as error:
             warnings = (f"{error} What Pinfold wrote is read off the kernel.",)
-            found = adopted(tree, cgroups.look(tree, Ledger(), topology, {}, {}).held)
-        node = cgroups.look(tree, Ledger(), topology, found, {})
+            kept = Kept(adopted(tree, cgroups.look(tree, Ledger(), topology, {}, {}).held))
+        node = cgroups.look(tree, Ledger(), topology, kept.files, {})
         writes = ordered(node.held, wanted(node, Ledger(), topology.online))
         if dry_run:
             return Release(writes, None, warnings)
 
-        def commit(found: Found) -> None:
+        def commit(left: Kept) -> None:
             """What is left to give back stays on disk, so that a release that dies can be repeated."""
-            state.save(Checkpoint(found=to_text(found)), boot)
+            state.save(left.into(Checkpoint()), boot)
 
-        enforced = cgroups.enforce(node, Ledger(), topology.online, commit)
+        enforced = cgroups.enforce(node, Ledger(), topology.online, kept.tasks, commit)
         if not enforced.drift and not enforced.count(Result.REFUSED):
             state.discard()
         return Release(writes, enforced, warnings)

@@ -7,9 +7,11 @@ wrote, or was about to write when it died, is kept beside it. Any other value in
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from pinfold.cgroups.held import Held
+from pinfold.cgroups.held import MEMBER, CpusetState, Held
 from pinfold.cgroups.paths import CgroupPath, File
+from pinfold.cgroups.tree import Tree
 from pinfold.cgroups.writes import Write
+from pinfold.topology.model import Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +27,95 @@ class Record:
 Found = Mapping[CgroupPath, Mapping[File, Record]]
 
 
+def found_in(found: Found, path: CgroupPath, file: File) -> str | None:
+    """What the last other writer left in a file that Pinfold wrote to; None where Pinfold never did."""
+    record = found.get(path, {}).get(file)
+    return None if record is None else record.found
+
+
+def refreshed(found: Found, tree: Tree, held: Held, topology: Topology) -> Found:
+    """*found* as of now: without the cgroups that are gone and the files that hold again what was found in them.
+
+    What stands in a file and is none of ours, somebody else wrote since. To be done before a layout is made of it.
+    """
+    there = {*tree.way, *tree.qos_slices.values(), *tree.outsiders}
+    for pod in tree.pods.values():
+        there |= {pod.path, *(container.path for container in pod.containers)}
+    now: dict[CgroupPath, dict[File, Record]] = {}
+    for path, records in found.items():
+        for file, record in records.items() if path in there else ():
+            text = held[path].text(file) if path in held else None
+            if text is None or text in record.ours:
+                now.setdefault(path, {})[file] = record
+            elif text != given_back(record.found, file, held[path], topology):
+                now.setdefault(path, {})[file] = Record(text, frozenset())
+    return now
+
+
 def noted(found: Found, held: Held, writes: Iterable[Write]) -> Found:
     """*found* with what stands in the files that *writes* go to. To be on disk before the first of them is done."""
-    raise NotImplementedError
+    noted = {path: dict(records) for path, records in found.items()}
+    coming: dict[tuple[CgroupPath, File], set[str]] = {}
+    for write in writes:
+        coming.setdefault((write.path, write.file), set()).add(write.value)
+    for (path, file), values in coming.items():
+        now = held[path].text(file) or (MEMBER if file is File.PARTITION else "")  # a new file holds that
+        record = noted.setdefault(path, {}).get(file, Record(now, frozenset()))
+        noted[path][file] = Record(record.found, frozenset({now} & record.ours | values))
+    return noted
 
 
-def remembered(found: Found, paths: Iterable[CgroupPath], held: Held) -> Found:
-    """*found* without the cgroups that are gone, and without the files that hold again what was found in them."""
-    raise NotImplementedError
+def given_back(found: str, file: File, state: CpusetState, topology: Topology) -> str:
+    """What to write so that *file* is as it was found.
+
+    A populated cgroup takes no empty set (ENOSPC, all kernels): there all CPUs or all memory nodes mean the same.
+    """
+    if found or not state.populated or state.text(file) == found:
+        return found
+    match file:
+        case File.CPUS:
+            return str(topology.possible or topology.online)
+        case File.MEMS:
+            return str(topology.memory_nodes)
+        case _:
+            return found
+
+
+def adopted(tree: Tree, held: Held) -> Found:
+    """What Pinfold must have written into the pods' cgroups, where its own memory of that is lost.
+
+    Nobody else writes there while the kubelet's CPU manager policy is ``none``: what was found was empty.
+    """
+    pods = tree.pods.values()
+    paths = {path for pod in pods for path in (pod.path, *(container.path for container in pod.containers))}
+    paths |= {*tree.qos_slices.values(), tree.kubepods}
+    adopted: dict[CgroupPath, dict[File, Record]] = {}
+    for path in paths & held.keys():
+        files = (
+            (File.EXCLUSIVE, File.PARTITION) if path == tree.kubepods else (File.CPUS, File.EXCLUSIVE, File.PARTITION)
+        )
+        for file in files:
+            empty = MEMBER if file is File.PARTITION else ""
+            if (text := held[path].text(file)) not in {None, empty}:
+                adopted.setdefault(path, {})[file] = Record(empty, frozenset({str(text).partition(" ")[0]}))
+    return adopted
 
 
 def to_text(found: Found) -> dict[str, dict[str, str]]:
     """For the checkpoint: path → file → one value a line, first the found one, then ours."""
-    raise NotImplementedError
+    return {
+        path: {file.value: "\n".join((record.found, *sorted(record.ours))) for file, record in records.items()}
+        for path, records in found.items()
+    }
 
 
 def from_text(text: Mapping[str, Mapping[str, str]]) -> Found:
     """Raises ValueError where a file is none of ours."""
-    raise NotImplementedError
+    return {
+        CgroupPath(path): {File(name): _record(lines.split("\n")) for name, lines in files.items()}
+        for path, files in text.items()
+    }
+
+
+def _record(lines: list[str]) -> Record:
+    return Record(lines[0], frozenset(lines[1:]))

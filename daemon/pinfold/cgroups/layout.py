@@ -1,21 +1,25 @@
 """What the cgroups should hold, as a value.
 
-Pure. Which cgroup gets what is decided by `partitions` and `shrinking`; what Pinfold once wrote and wants no longer
-is given back here.
+Pure. Which cgroup gets which CPUs is decided by `partitions` and `shrinking`; here stands what both have in common,
+and what Pinfold once wrote and wants no longer is given back.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 
-from pinfold.cgroups.found import Found
-from pinfold.cgroups.held import Held
-from pinfold.cgroups.paths import CgroupPath
-from pinfold.cgroups.tree import Tree
+from pinfold.cgroups.found import Found, found_in, given_back
+from pinfold.cgroups.held import CpusetState, Held
+from pinfold.cgroups.paths import ROOT, CgroupPath, File, parent
+from pinfold.cgroups.tree import PodCgroup, Tree
 from pinfold.cpuset import CpuSet, NodeSet
-from pinfold.planning.ledger import Ledger
+from pinfold.planning.ledger import Isolation, PodEntry
 from pinfold.pods.model import PodUid
 from pinfold.topology.model import Topology
+
+MOVE_BYTES = 32 << 20
+"""How much memory a change of a populated cgroup's nodes may migrate: about a tenth of a second."""
+_RETURNED = "given back as found"
 
 
 class Enforcement(StrEnum):
@@ -50,6 +54,26 @@ class Want:
     mems: NodeSet | None = None
     gives_cpuset: bool | None = None
     cpu_max: str | None = None
+    owns: CpuSet | None = None
+    """What its ``cpuset.cpus.effective`` is then."""
+    within: CpuSet | None = None
+    """What that is then no more than: it is kept off the rest."""
+
+    def texts(self) -> dict[File, str]:
+        """What is to stand in its files, as `held.CpusetState.text` gives it."""
+        values: dict[File, object] = {
+            File.CPUS: self.cpus,
+            File.EXCLUSIVE: self.exclusive,
+            File.PARTITION: self.partition,
+            File.MEMS: self.mems,
+            File.CPU_MAX: self.cpu_max,
+            File.SUBTREE_CONTROL: None if self.gives_cpuset is None else "+cpuset" if self.gives_cpuset else "-cpuset",
+        }
+        return {file: str(value) for file, value in values.items() if value is not None}
+
+
+Piece = tuple[CgroupPath, Want]
+"""A part of a layout; several may speak of one cgroup, each of other files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +81,8 @@ class Layout:
     wants: Mapping[CgroupPath, Want] = field(default_factory=dict)
     shared: CpuSet = CpuSet()
     """The node shared pool: where everybody runs who owns nothing."""
+    shrunk: bool = False
+    """Everybody else is narrowed to it: user tasks in the root cgroup, too, which no cpuset reaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +100,154 @@ class Node:
     refused: frozenset[PodUid] = frozenset()
     """Pods that the kernel would not make a partition for: their pools are held by shrinking everybody else."""
 
+    def given(self, path: CgroupPath) -> CpuSet:
+        """``cpuset.cpus`` as others gave it to the cgroup, or as it is given back; empty where nobody did."""
+        state = self.held.get(path, CpusetState())
+        found = found_in(self.found, path, File.CPUS)
+        if found is None:
+            return state.cpus or CpuSet()
+        return CpuSet.parse(given_back(found, File.CPUS, state, self.topology))
 
-def wanted(node: Node, ledger: Ledger, node_shared: CpuSet) -> Layout:
-    """What the cgroups of *node* should hold so that *ledger* is true; an empty ledger gives everything back.
 
-    *node_shared*: online CPUs that no pod owns.
+def may_move(want: Want, state: CpusetState, move_bytes: int) -> bool:
+    """Whether its memory nodes may be changed now: nothing is there to migrate, or little, or nodes only come in.
+
+    The kernel migrates inside the write, seconds for a GiB, and nobody can stop it.
     """
-    raise NotImplementedError
+    now = state.mems_effective
+    if not state.populated or (want.mems and now is not None and now <= want.mems):
+        return True
+    return state.memory_bytes is not None and state.memory_bytes <= move_bytes
+
+
+def merged(pieces: Iterable[Piece]) -> dict[CgroupPath, Want]:
+    """One want for each cgroup; of two pieces that speak of one file the earlier holds."""
+    wants: dict[CgroupPath, Want] = {}
+    for path, piece in pieces:
+        first = wants.setdefault(path, piece)
+        missing = {one.name: getattr(piece, one.name) for one in fields(Want) if getattr(first, one.name) is None}
+        wants[path] = replace(first, **missing)
+    return wants
+
+
+def container_sets(entry: PodEntry, pod: PodCgroup, names: Mapping[str, str]) -> dict[CgroupPath, CpuSet]:
+    """Which CPUs of its pool each cgroup in a pod may use.
+
+    A slice is its owner's alone from the moment its cgroup is there. Whoever is no container of the spec (the pause
+    container, ephemeral ones, unknown ones) runs in the pod shared pool; and where nothing is left, in the whole pool.
+    """
+    entries = {one.name: one for one in entry.containers}
+    owners = {one.path: entries.get(names.get(one.id or "", "")) for one in pod.containers}
+    slices = CpuSet.union(one.cpus for one in owners.values() if one and one.isolation is Isolation.CONTAINER)
+
+    def cpus(path: CgroupPath) -> CpuSet:
+        owner = owners[path]
+        if owner and owner.isolation is Isolation.CONTAINER:
+            return owner.cpus
+        shared = owner.cpus if owner and owner.isolation is Isolation.POD else entry.shared
+        return (shared - slices) or (entry.shared - slices) or entry.cpus
+
+    return {path: cpus(path) for path in owners}
+
+
+def slice_sets(entry: PodEntry, pod: PodCgroup, names: Mapping[str, str], held: Held) -> dict[CgroupPath, CpuSet]:
+    """The slices of a pod without a pool, by the cgroups that are there.
+
+    Containers that follow one another may be given the same CPUs: then they are whose processes live, and else the
+    later one's in the spec.
+    """
+    order = {one.name: place for place, one in enumerate(entry.containers)}
+    slices = entry.slices
+    owners = {one.path: name for one in pod.containers if (name := names.get(one.id or "", "")) in slices}
+    first = sorted(
+        owners, key=lambda path: (path in held and held[path].populated, order[owners[path]], path), reverse=True
+    )
+    sets: dict[CgroupPath, CpuSet] = {}
+    for path in first:
+        cpus = slices[owners[path]]
+        if all(cpus.isdisjoint(taken) for taken in sets.values()):
+            sets[path] = cpus
+    return sets
+
+
+def memory(entry: PodEntry, pod: PodCgroup, names: Mapping[str, str]) -> Iterator[Piece]:
+    """The memory nodes of a pod whose memory is booked as a unit, else of each container that has memory booked."""
+    bound = {pod.path: entry.mems} if entry.cpus or entry.blocks else {}
+    nodes = {one.name: one.mems for one in entry.containers}
+    bound |= {one.path: nodes.get(names.get(one.id or "", ""), NodeSet()) for one in pod.containers if not bound}
+    for path, mems in bound.items():
+        if mems:
+            yield path, Want(f"memory of {entry.namespace}/{entry.name}", entry.uid, mems=mems)
+
+
+def quotas(entry: PodEntry, pod: PodCgroup, names: Mapping[str, str], held: Held) -> Iterator[Piece]:
+    """No CFS quota on a container with a slice of its own, nor on a pod that has one.
+
+    A quota as large as the slice throttles at ticks. Source: kubelet, DisableCPUQuotaWithExclusiveCPUs.
+    """
+    sliced = [one.path for one in pod.containers if names.get(one.id or "", "") in entry.slices]
+    for path in (pod.path, *sliced) if entry.slices else ():
+        state = held.get(path)
+        if state and state.cpu_max:
+            period = state.cpu_max.split()[-1]
+            yield path, Want(f"slices of {entry.namespace}/{entry.name}", entry.uid, cpu_max=f"max {period}")
+
+
+def controllers(node: Node, managed: Iterable[PodCgroup]) -> Iterator[Piece]:
+    """The cpuset controller, enabled in every cgroup from the root down to each managed pod.
+
+    A cgroup with processes of its own is left alone: enabling succeeds there, but nobody can enter its children.
+    """
+    paths = dict.fromkeys(path for pod in managed for path in (*node.tree.way, parent(pod.path), pod.path))
+    for path in paths:
+        state = node.held.get(path)
+        if state and (path == ROOT or not state.has_tasks):
+            yield path, Want("managed pods below", gives_cpuset=True)
+
+
+def returns(node: Node, owned: CpuSet) -> Iterator[Piece]:
+    """Everything that Pinfold ever wrote to, as it was found; pools hold *owned*."""
+    pods = {path: pod for pod in node.tree.pods.values() for path in _paths(pod)}
+    for path, records in node.found.items():
+        if state := node.held.get(path):
+            for file, record in records.items():
+                text = given_back(record.found, file, state, node.topology)
+                want = (
+                    _exclusive(pods, path, text, owned) if file is File.EXCLUSIVE else _returned(node, path, file, text)
+                )
+                yield path, replace(want, pod=pods[path].uid if path in pods else None)
+
+
+def _paths(pod: PodCgroup) -> tuple[CgroupPath, ...]:
+    return (pod.path, *(container.path for container in pod.containers))
+
+
+def _exclusive(pods: Container[CgroupPath], path: CgroupPath, text: str, owned: CpuSet) -> Want:
+    """A stranger's exclusive set would keep a pod's CPUs from the next pool: only above the pods is it his."""
+    return Want(_RETURNED, exclusive=CpuSet() if path in pods else CpuSet.parse(text) - owned)
+
+
+def _returned(node: Node, path: CgroupPath, file: File, text: str) -> Want:
+    match file:
+        case File.CPUS:
+            return Want(_RETURNED, cpus=CpuSet.parse(text))
+        case File.PARTITION:
+            return Want(_RETURNED, partition=Kind.MEMBER)
+        case File.MEMS:
+            return Want(_RETURNED, mems=NodeSet.parse(text))
+        case File.CPU_MAX:
+            return Want(_RETURNED, cpu_max=text)
+        case File.SUBTREE_CONTROL if text == "-cpuset" and _may_lose_cpuset(node, path):
+            return Want(_RETURNED, gives_cpuset=False)
+        case _:
+            return Want(_RETURNED)
+
+
+def _may_lose_cpuset(node: Node, path: CgroupPath) -> bool:
+    """Whether nobody below needs the controller that Pinfold enabled in *path*."""
+    below = [state for one, state in node.held.items() if one and parent(one) == path]
+    return not any(map(_uses_cpuset, below)) and not (path and node.held[path].populated)
+
+
+def _uses_cpuset(state: CpusetState) -> bool:
+    return state.gives_cpuset or bool(state.cpus) or bool(state.mems)

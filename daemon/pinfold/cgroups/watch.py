@@ -1,5 +1,7 @@
 """Which cgroups to read, and which to watch for other writers. Pure."""
 
+from collections.abc import Iterator
+
 from pinfold.cgroups.found import Found
 from pinfold.cgroups.layout import Enforcement
 from pinfold.cgroups.paths import CgroupPath
@@ -8,10 +10,35 @@ from pinfold.planning.ledger import Ledger
 
 
 def read(tree: Tree, ledger: Ledger, found: Found) -> tuple[CgroupPath, ...]:
-    """The cgroups whose files a layout depends on, outer ones first."""
-    raise NotImplementedError
+    """The cgroups whose files a layout depends on: all but the containers that Pinfold never wrote to."""
+    return (
+        *tree.way,
+        *tree.outsiders,
+        *tree.qos_slices.values(),
+        *(pod.path for pod in tree.pods.values()),
+        *_containers(tree, ledger, found),
+    )
 
 
-def watched(tree: Tree, ledger: Ledger, enforcement: Enforcement) -> frozenset[CgroupPath]:
-    """The cgroup directories in which a new cgroup, or a write by somebody else, concerns Pinfold."""
-    raise NotImplementedError
+def watched(tree: Tree, ledger: Ledger, found: Found, enforcement: Enforcement) -> frozenset[CgroupPath]:
+    """The cgroup directories in which a new cgroup, or a write by somebody else, concerns Pinfold.
+
+    None below a container's own: what its processes make there stays within it.
+    """
+    outsiders = tree.outsiders if enforcement is Enforcement.SHRINK else ()
+    return frozenset(
+        (
+            *tree.way,
+            *outsiders,
+            *tree.qos_slices.values(),
+            *(pod.path for pod in tree.pods.values()),
+            *_containers(tree, ledger, found),
+        )
+    )
+
+
+def _containers(tree: Tree, ledger: Ledger, found: Found) -> Iterator[CgroupPath]:
+    for pod in tree.pods.values():
+        for one in pod.containers:
+            if pod.uid in ledger.entries or one.path in found:
+                yield one.path

@@ -1,0 +1,208 @@
+"""How CPUs go from one cgroup to another without a moment in which two owners have them.
+
+Pure: a simulation of what each write leaves behind, from which the next one follows.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from pinfold.cgroups.held import MEMBER, Held
+from pinfold.cgroups.layout import Kind, Want
+from pinfold.cgroups.paths import CgroupPath, File, above, depth, holds
+from pinfold.cgroups.writes import Write
+from pinfold.cpuset import CpuSet
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """One ``cpuset.cpus`` or ``cpuset.cpus.exclusive`` on its way."""
+
+    path: CgroupPath
+    file: File
+    text: CpuSet
+    """What the file holds."""
+    final: CpuSet
+    """What it should hold."""
+    aim: CpuSet
+    """The CPUs that this means: all of them where it should be empty, and so inherit."""
+    reach: CpuSet
+    """All CPUs."""
+    want: Want
+    outer: "_Slot | None" = None
+    """The slot above, beyond whose CPUs this one cannot reach."""
+    inner: list["_Slot"] = field(default_factory=list)
+
+    @property
+    def settled(self) -> bool:
+        return self.text == self.final
+
+    @property
+    def kind(self) -> Kind:
+        """What the cgroup is to be; only ``cpuset.cpus.exclusive`` makes a partition."""
+        return (self.want.partition or Kind.MEMBER) if self.file is File.EXCLUSIVE else Kind.MEMBER
+
+    @property
+    def pool(self) -> CgroupPath | None:
+        """The pod's cgroup, for a container that moves within its pod's CPUs; None: it moves among the pods."""
+        return self.outer.path if self.file is File.CPUS and self.outer and self.outer.want.pod else None
+
+    @property
+    def now(self) -> CpuSet:
+        """The CPUs that it has: a cpuset that is empty, or shares nothing with the one above, has all of that."""
+        if self.file is File.EXCLUSIVE:
+            return self.text
+        reach = self.outer.now if self.outer else self.reach
+        return (self.text & reach) or reach
+
+    @property
+    def adrift(self) -> bool:
+        """Whether its file has no bearing: nothing of it is among the CPUs above."""
+        return self.outer is not None and self.text.isdisjoint(self.outer.now)
+
+    @property
+    def kept(self) -> CpuSet:
+        """Those of its CPUs that are its own in the end, or that somebody inside still needs."""
+        needed = (inner.now for inner in self.inner if inner.needs_more_than(self.aim))
+        return self.now & (self.aim | CpuSet.union(needed))
+
+    def needs_more_than(self, cpus: CpuSet) -> bool:
+        """Whether it must go over before there are only *cpus* above it.
+
+        An exclusive set would be lost; any other that keeps none of its CPUs would have all of *cpus*, while some of
+        them will be its own.
+        """
+        if self.file is File.EXCLUSIVE:
+            return not self.now <= cpus
+        return self.now.isdisjoint(cpus) and not self.aim.isdisjoint(cpus)
+
+
+class Moves:
+    """The moves of the cgroups of *wants*, all of which have cpuset files. Used once."""
+
+    def __init__(self, held: Held, wants: Mapping[CgroupPath, Want]) -> None:
+        self._words = {path: held[path].partition or MEMBER for path in wants}
+        # Outer ones first; at one depth cpuset.cpus first: a set in the way goes before its CPUs are taken.
+        self._slots = sorted(_slots(held, wants), key=lambda slot: (depth(slot.path), slot.file is File.EXCLUSIVE))
+        files = {(slot.path, slot.file): slot for slot in self._slots}
+        for slot in self._slots:
+            slot.outer = _outer(slot, files)
+            if slot.outer:
+                slot.outer.inner.append(slot)
+        self._writes: list[Write] = []
+
+    def writes(self) -> tuple[Write, ...]:
+        """In their order."""
+        done = -1
+        while done < len(self._writes):
+            done = len(self._writes)
+            self._round()
+        return tuple(self._writes)
+
+    def _round(self) -> None:
+        """Containers go over within what their pool has; then the pools leave what nobody in them is on any more."""
+        in_pools = [slot for slot in self._slots if slot.pool]
+        others = [slot for slot in self._slots if not slot.pool]
+        for slot in in_pools:
+            self._narrow(slot)
+        for slot in in_pools:
+            self._widen(slot)
+        for slot in sorted(others, key=lambda slot: (slot.file is File.EXCLUSIVE, -depth(slot.path))):
+            self._stand_down(slot)
+            self._narrow(slot)
+        for slot in others:
+            self._widen(slot)
+            self._stand_up(slot)
+
+    def _narrow(self, slot: _Slot) -> None:
+        """Leave what is not its own. Where that is all it has, its new CPUs come first."""
+        if slot.settled:
+            return
+        if slot.file is File.EXCLUSIVE:
+            if slot.kept or not slot.aim:
+                self._set(slot, slot.kept)
+        elif slot.kept or not slot.adrift:
+            self._set(slot, slot.kept or slot.now)  # without what it would come into when the cgroup above widens
+        elif coming := slot.aim - self._taken(slot):
+            self._set(slot, coming)  # no change now, but when the cgroup above widens
+
+    def _widen(self, slot: _Slot) -> None:
+        """Come into its CPUs, as far as those who are to leave them have left and they have come to the one above."""
+        if slot.settled:
+            return
+        free = slot.aim - self._taken(slot)
+        if slot.outer:
+            free -= slot.outer.aim - slot.outer.now
+        coming = slot.kept | free
+        if coming == slot.aim or (coming and self._is_up(slot)):
+            self._set(slot, coming)
+
+    def _stand_down(self, slot: _Slot) -> None:
+        """Give up a partition that is not wanted, or that is invalid.
+
+        On 6.12 an overlapping sibling leaves ``root invalid`` without a reason, and the CPUs nobody's: only ``member``
+        returns them, once the sibling is out of the way.
+        """
+        word = self._words[slot.path]
+        if slot.file is File.EXCLUSIVE and word != MEMBER and (slot.kind is Kind.MEMBER or "invalid" in word):
+            self._become(slot, Kind.MEMBER)
+
+    def _stand_up(self, slot: _Slot) -> None:
+        is_up = slot.kind is Kind.MEMBER or self._words[slot.path] == slot.kind
+        if not is_up and slot.settled and slot.aim.isdisjoint(self._taken(slot)):
+            self._become(slot, slot.kind)
+
+    def _is_up(self, slot: _Slot) -> bool:
+        """Whether it is a valid partition, or is to be none."""
+        return slot.kind is Kind.MEMBER or self._words[slot.path] in {Kind.ROOT, Kind.ISOLATED}
+
+    def _taken(self, slot: _Slot) -> CpuSet:
+        """CPUs that neighbours are to leave and have not left."""
+        return CpuSet.union(
+            one.now - one.aim
+            for one in self._slots
+            if not one.settled and one.pool == slot.pool and not _related(one.path, slot.path)
+        )
+
+    def _set(self, slot: _Slot, cpus: CpuSet) -> None:
+        """Containers wait until their pool stands."""
+        text = slot.final if cpus == slot.aim else cpus
+        if slot.text == text or (slot.pool and slot.outer and not self._is_up(slot.outer)):
+            return
+        touched = (slot.now - cpus) | (cpus - slot.now)
+        self._writes.append(Write(slot.path, slot.file, str(text), slot.want.why, slot.want.pod, touched))
+        slot.text = text
+
+    def _become(self, slot: _Slot, kind: Kind) -> None:
+        self._words[slot.path] = kind
+        self._writes.append(Write(slot.path, File.PARTITION, kind.value, slot.want.why, slot.want.pod, slot.text))
+
+
+def _slots(held: Held, wants: Mapping[CgroupPath, Want]) -> Iterator[_Slot]:
+    everything = CpuSet.union(
+        cpus or CpuSet()
+        for path, want in wants.items()
+        for cpus in (want.cpus, want.exclusive, held[path].cpus, held[path].exclusive, held[path].cpus_effective)
+    )
+    for path, want in wants.items():
+        state = held[path]
+        if want.cpus is not None:
+            text, aim = state.cpus or CpuSet(), want.cpus or everything
+            yield _Slot(path, File.CPUS, text, want.cpus, aim, everything, want)
+        if want.exclusive is not None:
+            text = state.exclusive or CpuSet()
+            yield _Slot(path, File.EXCLUSIVE, text, want.exclusive, want.exclusive, everything, want)
+
+
+def _outer(slot: _Slot, files: Mapping[tuple[CgroupPath, File], _Slot]) -> _Slot | None:
+    """Containers reach as far as their pod's partition; else each file as far as the same one above."""
+    for path in above(slot.path):
+        partition = files.get((path, File.EXCLUSIVE))
+        if slot.file is File.CPUS and partition and partition.kind is not Kind.MEMBER:
+            return partition
+        if outer := files.get((path, slot.file)):
+            return outer
+    return None
+
+
+def _related(one: CgroupPath, other: CgroupPath) -> bool:
+    return holds(one, other) or holds(other, one)

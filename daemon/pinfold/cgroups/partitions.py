@@ -1,0 +1,79 @@
+"""Pools held by the kernel: who owns CPUs is a remote cpuset partition.
+
+Pure. The pod's cgroup is the partition and its containers are plain members; where a pod has slices but no pool, each
+slice's container is one. A partition obeys ``cpuset.cpus.exclusive`` alone; every cgroup above holds a superset in
+that file and stays a member. Nested partitions are not used: they may overlap (6.12, 7.3).
+"""
+
+from collections.abc import Iterator, Mapping
+
+from pinfold.cgroups.found import found_in
+from pinfold.cgroups.layout import Kind, Node, Piece, Want, container_sets, slice_sets
+from pinfold.cgroups.paths import ROOT, CgroupPath, File, above, parent
+from pinfold.cgroups.tree import PodCgroup
+from pinfold.cpuset import CpuSet
+from pinfold.planning.ledger import PodEntry
+
+
+def partitions(node: Node, entries: Mapping[PodCgroup, PodEntry], shared: CpuSet) -> Iterator[Piece]:
+    """What the pods *entries* need so that nobody else runs on their CPUs; all others run on *shared*."""
+    owned: dict[CgroupPath, CpuSet] = {}
+    for pod, entry in entries.items():
+        why = f"pool of {entry.namespace}/{entry.name}"
+        kind = Kind.ISOLATED if entry.isolated else Kind.ROOT
+        if entry.cpus:
+            owned[pod.path] = entry.cpus
+            yield pod.path, Want(why, entry.uid, exclusive=entry.cpus, partition=kind, owns=entry.cpus)
+            for path, cpus in container_sets(entry, pod, node.names).items():
+                yield path, Want(why, entry.uid, cpus=cpus, owns=cpus)
+        else:
+            slices = slice_sets(entry, pod, node.names, node.held)
+            owned.update(slices)
+            if slices:
+                yield pod.path, Want(why, entry.uid, exclusive=CpuSet.union(slices.values()), partition=Kind.MEMBER)
+            for path, cpus in slices.items():
+                yield path, Want(why, entry.uid, exclusive=cpus, partition=kind, owns=cpus)
+    strangers = _unions(_strangers(node, entries))
+    unions = {path: cpus | strangers.get(path, CpuSet()) for path, cpus in _unions(owned).items()}
+    yield from ((path, Want("pools below", exclusive=cpus)) for path, cpus in unions.items())
+    yield from _trims(node, owned, unions, shared)
+
+
+def _strangers(node: Node, entries: Mapping[PodCgroup, PodEntry]) -> dict[CgroupPath, CpuSet]:
+    """Exclusive CPUs of pods that Pinfold gave none: the sets above must go on to hold them (CRI-O's)."""
+    return {
+        pod.path: state.exclusive
+        for pod in node.tree.pods.values()
+        if pod not in entries
+        and found_in(node.found, pod.path, File.EXCLUSIVE) is None
+        and (state := node.held.get(pod.path))
+        and state.exclusive
+    }
+
+
+def _unions(owned: Mapping[CgroupPath, CpuSet]) -> dict[CgroupPath, CpuSet]:
+    """For every cgroup above an owner, but the root, the CPUs owned below it."""
+    unions: dict[CgroupPath, CpuSet] = {}
+    for path, cpus in owned.items():
+        for outer in above(path):
+            if outer != ROOT:
+                unions[outer] = unions.get(outer, CpuSet()) | cpus
+    return unions
+
+
+def _trims(
+    node: Node, owned: Mapping[CgroupPath, CpuSet], unions: Mapping[CgroupPath, CpuSet], shared: CpuSet
+) -> Iterator[Piece]:
+    """Sets that somebody gave a cgroup beside an owner or beside a union, without the CPUs of that.
+
+    On 6.12 an overlap beside an owner breaks the partition, or keeps it from being made; and a union that holds all of
+    a set beside it is refused (EINVAL, 6.12 and 7.3). Where nothing is left the cgroup gets its own CPUs, or *shared*.
+    """
+    exclusive = {**unions, **owned}
+    for path in node.held:
+        cpus = node.given(path)
+        beside = CpuSet.union(
+            one for other, one in exclusive.items() if other != path and parent(other) == parent(path)
+        )
+        if not cpus.isdisjoint(beside):
+            yield path, Want("beside a pool", cpus=cpus - beside or owned.get(path, shared))

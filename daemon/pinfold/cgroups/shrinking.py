@@ -1,0 +1,50 @@
+"""Pools held where there are no remote partitions: everybody else's cpusets are narrowed to the node shared pool.
+
+Pure. The kubepods root and the cgroups on the way to it are never written: the kubelet and systemd rewrite them.
+So the cgroups beside the way, the QoS slices and the pods are narrowed; user tasks in the root cgroup by `tasks`.
+"""
+
+from collections.abc import Container, Iterator, Mapping
+
+from pinfold.cgroups.layout import Node, Piece, Want, container_sets, slice_sets
+from pinfold.cgroups.paths import CgroupPath, parent
+from pinfold.cgroups.tree import PodCgroup
+from pinfold.cpuset import CpuSet
+from pinfold.planning.ledger import PodEntry
+
+
+def shrinking(
+    node: Node, entries: Mapping[PodCgroup, PodEntry], shared: CpuSet, partitioned: Container[PodCgroup]
+) -> Iterator[Piece]:
+    """What the pods *entries* need so that nobody else runs on their CPUs; all others run on *shared*.
+
+    But for the pods *partitioned*: the kernel holds those.
+    """
+    pools: dict[CgroupPath, CpuSet] = {}
+    for pod, entry in entries.items():
+        why = f"pool of {entry.namespace}/{entry.name}"
+        if entry.cpus:
+            sets = container_sets(entry, pod, node.names)
+            pools[pod.path] = entry.cpus
+        else:
+            slices = slice_sets(entry, pod, node.names, node.held)
+            pools[pod.path] = _narrowed(node, pod.path, shared) | CpuSet.union(slices.values())
+            sets = {one.path: slices.get(one.path, shared) for one in pod.containers} if slices else {}
+        for path, cpus in {pod.path: pools[pod.path], **sets}.items():
+            yield path, Want(why, entry.uid, cpus=cpus, owns=cpus)
+    for path in node.tree.qos_slices.values():
+        below = CpuSet.union(cpus for pod, cpus in pools.items() if parent(pod) == path)
+        yield path, _kept_off(_narrowed(node, path, shared) | below)
+    mixed = {node.tree.kubepods, *map(parent, pools)}
+    pods = (pod.path for pod in node.tree.pods.values() if parent(pod.path) in mixed and pod not in partitioned)
+    for path in (*pods, *node.tree.outsiders):
+        yield path, _kept_off(_narrowed(node, path, shared))
+
+
+def _kept_off(cpus: CpuSet) -> Want:
+    return Want("kept off the pools", cpus=cpus, within=cpus)
+
+
+def _narrowed(node: Node, path: CgroupPath, shared: CpuSet) -> CpuSet:
+    """What others gave the cgroup, as far as it lies in *shared*; all of *shared* where that is nothing."""
+    return (node.given(path) & shared) or shared

@@ -1,0 +1,40 @@
+"""The layout of a node: what each cgroup should hold so that the ledger is true. Pure."""
+
+from collections.abc import Iterator
+
+from pinfold.cgroups.layout import Enforcement, Layout, Node, Piece, controllers, memory, merged, quotas, returns
+from pinfold.cgroups.partitions import partitions
+from pinfold.cgroups.shrinking import shrinking
+from pinfold.cgroups.tree import PodCgroup
+from pinfold.cpuset import CpuSet
+from pinfold.planning.ledger import Ledger
+
+
+def wanted(node: Node, ledger: Ledger, node_shared: CpuSet) -> Layout:
+    """What the cgroups of *node* should hold so that *ledger* is true; an empty ledger gives everything back.
+
+    *node_shared*: online CPUs that no pod owns. CPUs that the kernel was booted to isolate are in no shared pool.
+    """
+    shared = (node_shared - node.topology.isolated) or node_shared
+    placed = {node.tree.pods[uid]: entry for uid, entry in ledger.entries.items() if uid in node.tree.pods}
+    by_kernel = {pod: entry for pod, entry in placed.items() if entry.owned and _is_partition(node, pod)}
+    by_others = {pod: entry for pod, entry in placed.items() if entry.owned and pod not in by_kernel}
+    # Pods may own CPUs before their cgroups are there: without partitions only narrow cpusets keep these free.
+    shrunk = bool(by_others) or (node.enforcement is Enforcement.SHRINK and bool(ledger.owned))
+
+    def pieces() -> Iterator[Piece]:
+        """The earlier piece holds: what pods need comes before what is given back."""
+        yield from partitions(node, by_kernel, shared)
+        if shrunk:
+            yield from shrinking(node, by_others, shared, by_kernel)
+        for pod, entry in placed.items():
+            yield from memory(entry, pod, node.names)
+            yield from quotas(entry, pod, node.names, node.held)
+        yield from controllers(node, placed)
+        yield from returns(node, ledger.owned)
+
+    return Layout(merged(pieces()), shared, shrunk)
+
+
+def _is_partition(node: Node, pod: PodCgroup) -> bool:
+    return node.enforcement is Enforcement.PARTITION and pod.uid not in node.refused
