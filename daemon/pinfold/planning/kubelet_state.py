@@ -16,6 +16,8 @@ from pinfold.pods.fields import Field, FieldError
 from pinfold.pods.model import ContainerKind, Pod, PodUid
 from pinfold.pods.reader import is_uid
 
+_MOST_NODES = 1 << 10  # the kernel's MAX_NUMNODES; damaged text may not size an int
+
 
 @dataclass(frozen=True, slots=True)
 class KubeletState:
@@ -77,13 +79,13 @@ def _blocks(field: Field) -> tuple[Block, ...]:
 
 
 def _block(field: Field) -> Block:
-    nodes = [_number(one) for one in field["numaAffinity"].items()]
+    nodes = [_number(one, _MOST_NODES) for one in field["numaAffinity"].items()]
     return Block(NodeSet.of(nodes), field["type"].text(), _number(field["size"]))
 
 
-def _number(field: Field) -> int:
-    if isinstance(field.value, bool) or not isinstance(field.value, int) or not 0 <= field.value < 1 << 63:
-        raise FieldError(field.path, "is no amount")
+def _number(field: Field, below: int = 1 << 63) -> int:
+    if isinstance(field.value, bool) or not isinstance(field.value, int) or not 0 <= field.value < below:
+        raise FieldError(field.path, f"is no number from 0 to {below - 1}")
     return field.value
 
 
