@@ -111,6 +111,7 @@ class TestEnd:
         assert entry_of(answer, ENGINE) == entry_of(before, ENGINE)
         assert entry_of(answer, other).cpus.isdisjoint(entry_of(before, ENGINE).cpus)
         assert [one.uid for one in answer.decisions] == [other.uid]
+        assert answer.ledger.owned == H12.online - answer.node_shared
 
     def test_a_pod_that_no_longer_asks_gives_its_pool_back(self) -> None:  # 8, rule 4
         before = planned(ENGINE)
@@ -274,6 +275,13 @@ class TestLostCpus:
         back = planned(ENGINE, policy=policy, ledger=after.ledger)
         assert entry_of(back, ENGINE) == entry_of(before, ENGINE)
 
+    def test_a_pool_that_cannot_be_mended_where_it_is_moves(self) -> None:  # 9.2
+        policy = replace(POLICY, topology_policy=TopologyPolicy.SINGLE_NUMA_NODE, memory_policy=MemoryPolicy.NONE)
+        before = planned(ENGINE, policy=policy)
+        after = planned(ENGINE, machine=without(H12, "8"), policy=policy, ledger=before.ledger)
+        assert str(entry_of(after, ENGINE).cpus) == "1,3,7,9"
+        assert decision_of(after, ENGINE).outcome is Outcome.PINNED
+
     def test_a_pool_that_lost_all_is_taken_anew_with_its_memory_where_it_is(self) -> None:
         before = planned(ENGINE)
         after = planned(
@@ -372,6 +380,20 @@ class TestWaiting:
     def test_nothing_is_owed_to_a_pod_that_no_node_like_this_one_could_run(self) -> None:
         absurd, small = pod(app("a"), cpu=10**9, gib=1, number=1), pod(app("a"), cpu=5, gib=1, number=2)
         assert decision_of(planned(absurd, small), small).outcome is Outcome.PINNED
+
+
+class TestManaged:
+    def test_cpus_may_be_managed_later_too(self) -> None:  # 8, rule 4
+        memory_alone = replace(ENGINE, intent=Intent(managed=frozenset({Managed.MEMORY})))
+        before = planned(memory_alone)
+        assert not entry_of(before, ENGINE).cpus
+        after = entry_of(planned(ENGINE, ledger=before.ledger), ENGINE)
+        assert (str(after.cpus), after.mems) == ("2,4,8,10", entry_of(before, ENGINE).mems)
+
+    def test_memory_alone_takes_no_slice_of_the_node(self) -> None:
+        alone = pod(app("a", 2, 1), intent=Intent(managed=frozenset({Managed.MEMORY}), given=frozenset({"x"})))
+        entry = entry_of(planned(alone), alone)
+        assert (entry.slices, entry.containers[0].mems) == ({}, NodeSet.of([0]))
 
 
 class TestFoundRunning:
@@ -481,6 +503,15 @@ class TestRefusals:
         lonely = machine([cpu for cpu in H12.cpus if cpu.id in {0, 2, 4, 6, 8, 10}])
         answer = planned(what, machine=lonely, policy=replace(policy, reserved=CpuSet.parse("0,2,4")))
         assert word_of(answer, what) is Word.UNEXPECTED_ADMISSION
+
+    def test_by_the_kubelets_rules_an_empty_shared_pool_refuses_the_pod(self) -> None:  # 2.6
+        starved = pod(app("engine", 4, 1), app("log"), cpu=4, gib=8)
+        policy = replace(POLICY, rules=replace(POLICY.rules, last_slice_shared=False))
+        assert word_of(planned(starved, policy=policy), starved) is Word.EMPTY_POD_SHARED_POOL
+        assert planned(starved, policy=policy).ledger == Ledger()
+        shared = planned(starved)
+        assert cpus(entry_of(shared, starved)) == {"engine": "2,4,8,10", "log": "2,4,8,10"}
+        assert decision_of(shared, starved).outcome is Outcome.DEGRADED
 
     def test_options_that_contradict_each_other_are_refused_on_that_pod_alone(self) -> None:  # 4.10
         both = frozenset({"full-pcpus-only", "distribute-cpus-across-cores"})

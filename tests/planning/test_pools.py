@@ -7,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pinfold.cpuset import CpuSet
-from pinfold.planning.policy import KUBELET_RULES, Policy, Rules, TopologyPolicy
+from pinfold.planning.pod_pool import cutter
+from pinfold.planning.policy import KUBELET_RULES, CpuOption, Policy, Rules, TopologyPolicy
 from pinfold.planning.pools import divide, emptied_by, left_to_share
 from pinfold.planning.reasons import Refused, Word
 from pinfold.planning.regime import Wanted, wanted
 from pinfold.planning.sharing import shared_out
 from pinfold.pods.model import Container, ContainerKind, Intent, Pod
+from tests.machines import H12
 from tests.planning.pods import app, init, pod, sidecar
 
 EPHEMERAL = Container("debug", ContainerKind.EPHEMERAL)
@@ -166,6 +168,20 @@ def test_without_a_pool_all_run_in_the_node_shared_pool() -> None:
 def test_a_slice_that_cannot_be_taken_refuses_the_pod(held: dict[str, CpuSet]) -> None:
     refused = Refused(Word.SMT_ALIGNMENT, "", can_pass=False)
     assert divide(CpuSet.parse("0-3"), [app("a"), app("b")], {"a": 2}, held, lambda *_: refused) is refused
+
+
+@pytest.mark.parametrize(
+    ("free", "keep", "got"),
+    [
+        pytest.param("2,4,8,10", "2,8", "2,4,8,10", id="grows-by-a-core"),
+        pytest.param("2,4,8", "2,8", Word.UNEXPECTED_ADMISSION, id="no-whole-core-to-grow-by"),
+        pytest.param("2,4,8,10", "2", "2,4,8,10", id="from-half-a-core"),
+    ],
+)
+def test_a_slice_of_whole_cores_grows_by_whole_cores(free: str, keep: str, got: str | Word) -> None:
+    want = settled(pod(app("a", 4, 1), app("b"), cpu=6, gib=8), cpu_options=frozenset({CpuOption.SLICE_FULL_CORES}))
+    cpus = cutter(want, H12)(CpuSet.parse(free), 4, CpuSet.parse(keep))
+    assert (cpus.word if isinstance(cpus, Refused) else str(cpus)) == got
 
 
 @given(st.data())

@@ -40,6 +40,14 @@ def test_a_pod_that_is_removed_may_make_room_for_another() -> None:
     assert placed.gets is not None
 
 
+def test_a_pod_that_shares_is_a_change_when_it_comes() -> None:
+    before = plan(WORLD, Ledger())
+    (change,) = changes(
+        before, plan(with_pods(WORLD, [pod(app("a", 1), qos=QosClass.BURSTABLE, number=3)]), before.ledger)
+    )
+    assert (change.before, change.had, change.gets) == (None, None, None)
+
+
 def test_plans_that_agree_have_no_changes() -> None:
     before = plan(WORLD, Ledger())
     assert changes(before, plan(WORLD, before.ledger)) == ()

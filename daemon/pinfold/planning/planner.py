@@ -123,15 +123,15 @@ class _Node:
                 self._sort_in_new(_Turn(pod, want.without_memory({}) if found else want))
                 continue
             may_own = self._usable - self.owned
-            match standing(pod, want, held, may_own):
-                case Standing.FITS:
-                    self._stays(_Turn(pod, want), held, want.refused)
-                case Standing.CHANGES:
-                    turn = _Turn(pod, want, held.owned & may_own)
-                    self._claim(turn, held)
-                    self._changing.append((turn, held))
-                case Standing.ENDS:
-                    self._sort_in_new(_Turn(pod, want))
+            fit = standing(pod, want, held, may_own)
+            if fit is Standing.FITS:
+                self._stays(_Turn(pod, want), held, want.refused)
+            elif fit is Standing.CHANGES:
+                turn = _Turn(pod, want, held.owned & may_own)
+                self._claim(turn, held)
+                self._changing.append((turn, held))
+            else:
+                self._sort_in_new(_Turn(pod, want))
 
     def adjust_what_changes(self) -> None:
         """Resize and move, until nothing more succeeds: what one gives back may be what another waits for."""
@@ -140,12 +140,12 @@ class _Node:
             refused = []
             for turn, held in waiting:
                 self._unclaim(turn, held)
-                match self._place(turn, held):
-                    case Placed() as placed:
-                        self._settle(turn, placed)
-                    case NotPlaced() as not_placed:
-                        self._claim(turn, held)
-                        refused.append((turn, held, not_placed))
+                answer = self._place(turn, held)
+                if isinstance(answer, Placed):
+                    self._settle(turn, answer)
+                else:
+                    self._claim(turn, held)
+                    refused.append((turn, held, answer))
             if len(refused) == len(waiting):
                 break
             waiting = [(turn, held) for turn, held, _ in refused]
@@ -155,11 +155,11 @@ class _Node:
 
     def place_what_is_new(self) -> None:
         for turn in self._new:
-            match self._place(turn):
-                case Placed() as placed:
-                    self._settle(turn, placed)
-                case NotPlaced() as not_placed:
-                    self._shares(turn, Outcome.SHARED, not_placed.refused, not_placed.hints)
+            answer = self._place(turn)
+            if isinstance(answer, Placed):
+                self._settle(turn, answer)
+            else:
+                self._shares(turn, Outcome.SHARED, answer.refused, answer.hints)
 
     def _sort_in_new(self, turn: _Turn) -> None:
         """Only what could be placed is a candidate: the requests of the others count from the start."""
@@ -232,14 +232,12 @@ class _Node:
             return
         gone = tuple(replace(one, cpus=CpuSet()) for one in held.containers)
         anew = self._place(turn, replace(held, cpus=CpuSet(), containers=gone))
-        left = surviving(turn.pod, held, turn.claim)
-        match anew:
-            case Placed():
-                self._settle(turn, anew)
-            case NotPlaced() if left:
-                self._settle(turn, Placed(left, anew.hints, anew.refused))
-            case NotPlaced():
-                self._shares(turn, Outcome.SHARED, anew.refused, anew.hints)
+        if isinstance(anew, Placed):
+            self._settle(turn, anew)
+        elif left := surviving(turn.pod, held, turn.claim):
+            self._settle(turn, Placed(left, anew.hints, anew.refused))
+        else:
+            self._shares(turn, Outcome.SHARED, anew.refused, anew.hints)
 
     def _shares(
         self, turn: _Turn, outcome: Outcome, refused: Refused | None = None, hints: tuple[HintWeighed, ...] = ()

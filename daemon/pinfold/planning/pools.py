@@ -27,19 +27,16 @@ def emptied_by(containers: Iterable[Container], slices: Mapping[str, int], size:
     sharing = False
     for one in containers:
         alone, share = one.name in slices, slices.get(one.name, 0)
-        match one.kind:
-            case ContainerKind.INIT:
-                if alone and share > size - sidecars:
-                    return one.name
-                if not alone and sidecars >= size:
-                    return last
-            case ContainerKind.SIDECAR | ContainerKind.APP:
-                taken += share
-                sidecars += share if one.kind is ContainerKind.SIDECAR else 0
-                sharing = sharing or not alone
-                last = one.name if share else last
-            case ContainerKind.EPHEMERAL:
-                pass
+        if one.kind is ContainerKind.INIT:
+            if alone and share > size - sidecars:
+                return one.name
+            if not alone and sidecars >= size:
+                return last
+        elif one.kind is not ContainerKind.EPHEMERAL:
+            taken += share
+            sidecars += share if one.kind is ContainerKind.SIDECAR else 0
+            sharing = sharing or not alone
+            last = one.name if share else last
     return last if sharing and taken >= size else None
 
 

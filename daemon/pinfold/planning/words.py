@@ -6,7 +6,7 @@ has to be escaped again for a terminal.
 
 from collections.abc import Iterator
 
-from pinfold.cpuset import CpuSet
+from pinfold.cpuset import CpuSet, NodeSet
 from pinfold.planning.ledger import ContainerEntry, Isolation, PodEntry
 from pinfold.planning.reasons import Decision, HintWeighed, Outcome, Refused
 from pinfold.pods.model import ContainerKind
@@ -96,13 +96,10 @@ def _containers(entry: PodEntry) -> Iterator[str]:
     """One sentence for each slice, and one for all that share the same CPUs."""
     sharing: dict[CpuSet, list[str]] = {}
     for one in entry.containers:
-        match one.isolation:
-            case Isolation.CONTAINER:
-                yield f"{_kind(one)} {one.name} owns {_cpus(one.cpus)} alone{_passing(one)}"
-            case Isolation.POD:
-                sharing.setdefault(one.cpus, []).append(one.name)
-            case Isolation.HOST:
-                sharing.setdefault(CpuSet(), []).append(one.name)
+        if one.isolation is Isolation.CONTAINER:
+            yield f"{_kind(one)} {one.name} owns {_cpus(one.cpus)} alone{_passing(one)}"
+        else:
+            sharing.setdefault(one.cpus, []).append(one.name)
     for cpus, names in sharing.items():
         verb = "runs" if len(names) == 1 else "run"
         where = f"on {_cpus(cpus)} of the pod" if cpus else "in the node shared pool"
@@ -123,12 +120,14 @@ def _passing(one: ContainerEntry) -> str:
 
 def _memory(decision: Decision, entry: PodEntry | None) -> Iterator[str]:
     if decision.mems:
-        yield f"Its memory is bound to NUMA {'node' if len(decision.mems) == 1 else 'nodes'} {decision.mems}"
-    for one in entry.containers if entry and not decision.mems else ():
-        if one.mems:
-            yield f"The memory of {one.name} is bound to NUMA {'node' if len(one.mems) == 1 else 'nodes'} {one.mems}"
+        yield f"Its memory is bound to {_nodes(decision.mems)}"
+    elif entry:
+        yield from (f"The memory of {one.name} is bound to {_nodes(one.mems)}" for one in entry.containers if one.mems)
+
+
+def _nodes(nodes: NodeSet) -> str:
+    return f"NUMA {'node' if len(nodes) == 1 else 'nodes'} {nodes}"
 
 
 def _hint(hint: HintWeighed) -> str:
-    liking = "preferred" if hint.preferred else "not preferred"
-    return f"NUMA {'node' if len(hint.nodes) == 1 else 'nodes'} {hint.nodes}: {liking}, {hint.why}"
+    return f"{_nodes(hint.nodes)}: {'preferred' if hint.preferred else 'not preferred'}, {hint.why}"

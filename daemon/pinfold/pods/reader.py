@@ -36,11 +36,11 @@ def read_pods(objects: Iterable[tuple[str, object]]) -> tuple[tuple[Pod, ...], t
     seen: dict[PodUid, list[tuple[int, str, Pod]]] = {}
     invalid: list[InvalidPod] = []
     for where, raw in objects:
-        match read_pod(raw, where):
-            case Pod() as pod:
-                seen.setdefault(pod.uid, []).append((_resource_version(raw), where, pod))
-            case InvalidPod() as bad:
-                invalid.append(bad)
+        pod = read_pod(raw, where)
+        if isinstance(pod, InvalidPod):
+            invalid.append(pod)
+        else:
+            seen.setdefault(pod.uid, []).append((_resource_version(raw), where, pod))
     pods: list[Pod] = []
     for uid, several in seen.items():
         names = sorted({pod.full_name for _, _, pod in several})
