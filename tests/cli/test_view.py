@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.report import samples
 from tests.report.samples import crowd, odd, picture
@@ -96,6 +96,7 @@ def nodes(draw: st.DrawFn) -> Snapshot:
     return samples.snapshot(topology, str(reserved), plan, tuple(pods))
 
 
+@settings(deadline=None)
 @given(nodes())
 def test_any_map_names_every_online_cpu_once_and_its_owner_stands_before_it(snapshot: Snapshot) -> None:
     status = to_json(snapshot)
@@ -112,11 +113,13 @@ def test_a_hostile_text_cannot_steer_the_terminal() -> None:
         assert all(one.isprintable() or one == "\n" for one in re.sub(r"\x1b\[[0-9;]*m", "", told))
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_plain_text_has_nothing_that_a_terminal_obeys(hostile: str) -> None:
     assert plain(hostile).isprintable()
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(0, 30), st.integers(31, 80))
 def test_filled_text_loses_nothing_and_stays_within_its_width(long: str, indent: int, width: int) -> None:
     lines = filled((Span(" " * indent),), pieces(long), width)

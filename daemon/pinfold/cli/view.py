@@ -29,8 +29,8 @@ def _head(status: Json) -> list[Line]:
     if mode["name"] != "planned":
         facts += [f"Pinfold {status['version']}", f"generation {status['generation']}", _time(status["time"])]
     lines = paragraph(f"{plain(status['node'])}  ", ", ".join(facts), Ink.HEAD)
-    for reason in (mode["reason"], way["reason"]):
-        lines += paragraph("  ", reason) if reason else []
+    for told in (mode, way):
+        lines += paragraph(f"  {told['name']}: ", told["reason"]) if told["reason"] else []
     return lines
 
 
