@@ -111,5 +111,8 @@ def _distance(one: int, other: int, nodes: int, nodes_per_socket: int) -> int:
 
 
 def _write(path: Path, value: CpuSet | int | str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{value}\n")
+    try:
+        path.write_text(f"{value}\n")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True)
+        path.write_text(f"{value}\n")

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
+import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
@@ -56,6 +56,7 @@ def pod() -> Manifest:
 
 @pytest.fixture
 def container(pod: Manifest) -> Manifest:
+    only: Manifest
     (only,) = pod["containers"]
     return only
 

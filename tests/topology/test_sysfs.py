@@ -55,7 +55,7 @@ def shapes(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(shapes())
 def test_what_was_written_is_read(shape: dict[str, Any]) -> None:
     with TemporaryDirectory() as place:

@@ -12,8 +12,8 @@ from pinfold.topology.words import described
 
 def test_512_cpus_on_16_nodes_fit_in_80_columns_and_none_is_missing(tmp_path: Path) -> None:
     """Even CPUs on one socket and odd ones on the other: no list is short."""
-    shape = {"sockets": 2, "nodes_per_socket": 8, "l3_per_node": 2, "cores": 8, "threads": 2}
-    topology = read_topology(write_machine(tmp_path, numbering="alternating", **shape))
+    root = write_machine(tmp_path, nodes_per_socket=8, l3_per_node=2, cores=8, numbering="alternating")
+    topology = read_topology(root)
     lines = described(topology)
     assert max(map(len, lines)) <= 80
     text = re.sub(r"([, ])\n +", r"\1", "\n".join(line if line.endswith(",") else line + " " for line in lines))
