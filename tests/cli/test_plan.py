@@ -217,7 +217,7 @@ def test_a_hostile_archive_writes_nothing_outside_and_nothing_large(sysfs: Path,
         "../../escaped/sys/devices/system/cpu/online": b"0-3",
         "/abs/sys/devices/system/cpu/online": b"0-3",
         "sys/devices/system/cpu/../../../../escaped": b"x",
-        "sys/devices/system/cpu/huge": b"x" * (1 << 20),
+        "m/sys/devices/system/cpu/online": b"x" * (1 << 20),
     }
     archive = packed(tmp_path / "hostile.tar.gz", {"m": sysfs}, **hostile)
     assert machine(f"{archive}:m") == read_topology(sysfs)

@@ -4,6 +4,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from pinfold.cli.node_map import drawn, letters, owning
 from pinfold.cli.terminal import COLUMNS, Ink, Line, Span, filled, pieces, plain, table, written
 from pinfold.cli.view import shown
 from pinfold.cpuset import CpuSet
-from pinfold.planning.ledger import Ledger
+from pinfold.planning.ledger import ContainerEntry, Isolation, Ledger
 from pinfold.planning.planner import Plan
 from pinfold.pods.model import Container, ContainerKind
 from pinfold.report.snapshot import Snapshot
@@ -67,7 +68,10 @@ def test_the_map_names_every_online_cpu_once(of: Callable[[], Snapshot]) -> None
 
 @st.composite
 def nodes(draw: st.DrawFn) -> Snapshot:
-    """Any regular machine, with pools of any CPUs of it, divided in any way; none of it need be aligned."""
+    """Any regular machine, with pools of any CPUs of it, divided in any way; none of it need be aligned.
+
+    An init container had the whole pool as its slice.
+    """
     shape = [draw(st.integers(1, limit)) for limit in (4, 4, 8, 2)]
     topology = samples.machine(*shape)
     owner = {cpu: draw(st.integers(0, 5)) for cpu in topology.online}
@@ -82,11 +86,14 @@ def nodes(draw: st.DrawFn) -> Snapshot:
         one = samples.pod(
             f"ns/pod-{number}",
             number,
+            Container("setup", ContainerKind.INIT),
             Container("main", ContainerKind.APP),
             Container("log", ContainerKind.APP),
             cpus=1,
         )
         entry = samples.pooled(one, str(pool), "0", **slices)
+        setup = ContainerEntry("setup", Isolation.CONTAINER, pool, kind=ContainerKind.INIT)
+        entry = replace(entry, containers=(setup, *entry.containers[1:]))
         if pool:
             pods.append(one)
             entries[one.uid] = entry
