@@ -89,12 +89,13 @@ def install_missing() -> str:
 def private_apt(release: str) -> str:
     """Make an apt beside the host's, with the suites of *release* and nothing installed; give its APT_CONFIG.
 
-    The mirror is the host's where the host is a Debian, else Debian's own.
+    The mirror is the host's where the host is a Debian, else the one that PINFOLD_VM_MIRROR names.
     """
     lists = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
     text = "\n".join(path.read_text() for path in lists if path.is_file()) + "\n"
     found = re.search(r"^(?:deb\s.*?|URIs:\s*)(\w+://\S+/debian)/?\s", text, re.MULTILINE)
-    mirror = found[1] if found else "http://deb.debian.org/debian"
+    if (mirror := os.environ.get("PINFOLD_VM_MIRROR") or (found and found[1])) is None:
+        raise NotAvailableError("no Debian mirror in the host's apt sources: name one in PINFOLD_VM_MIRROR")
     apt = CACHE / f"apt-{release}"
     for sub in ("lists/partial", "cache/archives/partial"):
         (apt / sub).mkdir(parents=True, exist_ok=True)
