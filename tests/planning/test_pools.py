@@ -107,10 +107,15 @@ def test_huge_pages_that_are_all_taken_are_told_and_by_the_kubelets_rules_refuse
 
 
 def test_cpus_that_nobody_asked_for_are_told() -> None:  # 2.5
-    want = settled(pod(app("a", 1, 1), app("b", 1, 1), cpu=4, gib=8))
-    assert want.traps == ("every container has a slice, and 2 CPUs of the pool are left over for nobody",)
+    assert settled(pod(app("a", 2, 1), cpu=4, gib=8)).traps == ("2 CPUs of the pool are left over for nobody",)
     assert settled(pod(app("a", 4, 1), cpu=4, gib=8)).traps == ()
     assert settled(pod(cpu=4, gib=8)).traps == ()
+
+
+def test_a_pod_whose_containers_all_own_slices_is_told_how_that_may_have_come() -> None:  # 2.1 trap 2
+    (told,) = settled(pod(app("engine", 3, 1), sidecar("log", 1, 1), cpu=4, gib=8)).traps
+    assert "a LimitRange or a webhook" in told
+    assert settled(pod(app("engine", 3, 1), sidecar("log"), cpu=4, gib=8)).traps == ()
 
 
 def test_slices_that_do_not_fit_are_refused_and_not_shared_out() -> None:

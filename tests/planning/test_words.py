@@ -69,8 +69,8 @@ def test_a_refusal_says_what_was_wanted_what_there_was_and_what_it_would_take() 
     sentences = told(pod(app("a"), cpu=7, gib=1), strict)
     assert sentences[0] == "default/pod-1 runs in the node shared pool, because it was refused what it asked for."
     assert sentences[1] == (
-        "TopologyAffinityError: wants 7 CPUs, memory on one NUMA node (single-numa-node);"
-        " free CPUs: node 0 has 4, node 1 has 6."
+        "TopologyAffinityError: wants 7 CPUs, 1Gi memory on one NUMA node (single-numa-node); free are:"
+        " node 0 has 4 CPUs, 64Gi memory; node 1 has 6 CPUs, 64Gi memory."
     )
     assert sentences[2].startswith("What it would take: room on those nodes")
     assert sentences[3] == "It is tried again when CPUs or memory come free."

@@ -33,8 +33,8 @@ def place_containers(
     one_for_all = want.regime is Regime.CONTAINER and want.policy.scope is TopologyScope.POD
     if hinted is None and one_for_all:
         need = together((one.kind, want.slices.get(one.name, 0)) for one in lasting)
-        said = vacant.said_of_memory(_together(lasting, want.container_memory), held.mems)
-        hinted = hint(want, vacant, need, free, CpuSet.union(kept.values()), said)
+        memory = _together(lasting, want.container_memory)
+        hinted = hint(want, vacant, need, free, CpuSet.union(kept.values()), memory, held.mems)
     if isinstance(hinted, NotPlaced):
         return hinted
     row = _Row(want, vacant, free, kept, held.container_mems, hinted)
@@ -83,8 +83,8 @@ class _Row:
         keep, mems = self.kept.get(one.name, CpuSet()), self.mems.get(one.name, NodeSet())
         hinted = self.for_all
         if hinted is None and (count or memory):
-            said = self.vacant.said_of_memory(memory, mems, self._reusable_blocks())
-            answer = hint(self.want, self.vacant, count, self.free, keep | self.reusable, said)
+            cpus, blocks = keep | self.reusable, self._reusable_blocks()
+            answer = hint(self.want, self.vacant, count, self.free, cpus, memory, mems, blocks)
             if isinstance(answer, NotPlaced):
                 self.weighed = answer.hints
                 return answer.refused
@@ -93,18 +93,18 @@ class _Row:
             self.entries.append(ContainerEntry(one.name, Isolation.HOST, kind=one.kind))
             return None
         self.weighed = hinted.weighed
-        cpus = self._cpus(count, hinted, keep)
-        if isinstance(cpus, Refused):
-            return cpus
-        blocks = self._blocks(memory, hinted, mems)
-        if isinstance(blocks, Refused):
+        got = self._cpus(count, hinted, keep)
+        if isinstance(got, Refused):
+            return got
+        booked = self._blocks(memory, hinted, mems)
+        if isinstance(booked, Refused):
             if mems or not self.vacant.does_without(memory, self.want.policy):
-                return blocks
-            self.missing, blocks = blocks, ()
-        isolation = Isolation.CONTAINER if cpus else Isolation.HOST
-        self.entries.append(ContainerEntry(one.name, isolation, cpus, blocks, one.kind))
-        self.free, self.taken = self.free - cpus, self.taken | cpus
-        self.reusable = reusable_after(self.reusable, one.kind, cpus)
+                return booked
+            self.missing, booked = booked, ()
+        isolation = Isolation.CONTAINER if got else Isolation.HOST
+        self.entries.append(ContainerEntry(one.name, isolation, got, booked, one.kind))
+        self.free, self.taken = self.free - got, self.taken | got
+        self.reusable = reusable_after(self.reusable, one.kind, got)
         return None
 
     def _cpus(self, count: int, hinted: Hinted, keep: CpuSet) -> CpuSet | Refused:

@@ -3,16 +3,18 @@
 Pure. The providers' hints and their merge are the kubelet's; the words about them are for ``explain``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pinfold.cpuset import CpuSet, NodeSet
 from pinfold.planning.hints import Hint, Hints, cpu_hints
+from pinfold.planning.ledger import Block
 from pinfold.planning.merge import merge
 from pinfold.planning.policy import TopologyPolicy
 from pinfold.planning.reasons import HintWeighed, Refused, Word
 from pinfold.planning.regime import Wanted
 from pinfold.planning.vacancy import NotPlaced, Vacant
+from pinfold.pods.model import Amounts
 
 MOST_WEIGHED = 8
 """Single nodes whose hints are told."""
@@ -25,15 +27,25 @@ class Hinted:
 
 
 def hint(
-    want: Wanted, vacant: Vacant, count: int, free: CpuSet, keep: CpuSet, memory: Hints | None
+    want: Wanted,
+    vacant: Vacant,
+    count: int,
+    free: CpuSet,
+    keep: CpuSet,
+    memory: Amounts,
+    mems: NodeSet = NodeSet(),
+    reusable: Sequence[Block] = (),
 ) -> Hinted | NotPlaced:
-    """The hint for *count* CPUs out of *keep*, which it must hold, and *free*; merged with what *memory* says."""
+    """The hint for *count* CPUs out of *keep*, which it must hold, and *free*, and for *memory*.
+
+    The memory is bound to *mems* already, where these are not empty; else it may use *reusable* blocks.
+    """
     policy, topology = want.policy, vacant.topology
     if policy.topology_policy is TopologyPolicy.NONE:
         return Hinted(Hint(None, preferred=False))
     said = [
         cpu_hints(topology, free, keep, count, policy.cpu_options),
-        memory,
+        vacant.said_of_memory(memory, mems, reusable),
         _device(want, vacant),
     ]
     nodes = NodeSet.of(topology.node)
@@ -61,21 +73,31 @@ def _device(want: Wanted, vacant: Vacant) -> Hints | None:
     )
 
 
-def _not_admitted(want: Wanted, vacant: Vacant, count: int, cpus: CpuSet, memory: Hints | None) -> Refused:
+def _not_admitted(want: Wanted, vacant: Vacant, count: int, cpus: CpuSet, memory: Amounts) -> Refused:
     policy = want.policy.topology_policy
-    topology = vacant.topology
-    free = ", ".join(f"node {node} has {len(own & cpus)}" for node, own in topology.node_cpus.items())
-    told = [f"{count} CPUs"] if count else []
-    told += memory.resources if memory else ()
-    if want.near_device is not None:
-        told.append(f"to be near {want.near_device}")
+    wants = [f"{count} CPUs"] if count else []
+    wants += [f"{_size(amount)} {resource}" for resource, amount in memory.items()]
+    wants += [f"to be near {want.near_device}"] if want.near_device else []
     alone = "one NUMA node" if policy is TopologyPolicy.SINGLE_NUMA_NODE else "as few NUMA nodes as can hold them"
+    topology = vacant.topology
+    free = {node: len(own & cpus) for node, own in topology.node_cpus.items()}
+    emptiest = sorted(sorted(free, key=lambda node: free[node], reverse=True)[:MOST_WEIGHED])
+    told = [", ".join([f"node {node} has {free[node]} CPUs", *_free_memory(vacant, node, memory)]) for node in emptiest]
     return Refused(
         Word.TOPOLOGY_AFFINITY,
-        f"wants {', '.join(told)} on {alone} ({policy}); free CPUs: {free}",
+        f"wants {', '.join(wants)} on {alone} ({policy}); free are: {'; '.join(told)}",
         can_pass=True,
         remedy="room on those nodes, or numa-policy best-effort",
     )
+
+
+def _free_memory(vacant: Vacant, node: int, memory: Amounts) -> Iterator[str]:
+    for resource in memory:
+        yield f"{_size(vacant.books.free(resource).get(node, 0))} {resource}"
+
+
+def _size(amount_bytes: int) -> str:
+    return f"{amount_bytes / (1 << 30):.4g}Gi"
 
 
 def _weighed(

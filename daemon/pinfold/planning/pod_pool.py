@@ -34,7 +34,7 @@ def place_pool(
         keep = resized(topology, keep, count, CpuSet(), spared=CpuSet.union(kept))
     free = vacant.candidates(want, count, keep)
     if hinted is None:
-        hinted = hint(want, vacant, count, free, keep, vacant.said_of_memory(want.memory, held.mems))
+        hinted = hint(want, vacant, count, free, keep, want.memory, held.mems)
     if isinstance(hinted, NotPlaced):
         return hinted
     pool = refused or take_near(vacant, want.policy, free, count, hinted.hint.nodes, keep)

@@ -3,6 +3,7 @@
 Pure. None may be left empty: an empty cpuset means all CPUs. Source: the kubelet's ``validatePodScopeResources``.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from pinfold.planning.policy import TopologyPolicy
@@ -24,7 +25,7 @@ def shared_out(pod: Pod, want: Wanted) -> Wanted:
     counted = [
         one for one in emptied if one == MEMORY or not want.policy.rules.empty_shared_pool_by_cpu_and_memory_only
     ]
-    told = (*_idle(pod, want), *_hugepages([one for one in emptied if one not in counted]))
+    told = (*_nobody_shares(pod, want), *_hugepages([one for one in emptied if one not in counted]))
     starved_memory = None
     if counted:
         remedy = f"more {counted[0]} for the pod, or less for a container that has its own"
@@ -63,12 +64,18 @@ def _nothing_left(want: Wanted, what: str, remedy: str) -> Refused:
     )
 
 
-def _idle(pod: Pod, want: Wanted) -> tuple[str, ...]:
+def _nobody_shares(pod: Pod, want: Wanted) -> Iterator[str]:
+    """Whole CPUs that a LimitRange or a webhook gives to a bare sidecar make it the owner of a slice, too."""
     lasting = [one for one in pod.containers if one.kind in {ContainerKind.SIDECAR, ContainerKind.APP}]
-    idle = want.pool_cpus - sum(want.slices.get(one.name, 0) for one in lasting)
-    if not want.pool_cpus or not lasting or idle <= 0 or any(one.name not in want.slices for one in lasting):
-        return ()
-    return (f"every container has a slice, and {idle} CPUs of the pool are left over for nobody",)
+    if not want.pool_cpus or not lasting or any(one.name not in want.slices for one in lasting):
+        return
+    if len(lasting) > 1:
+        yield (
+            "every container owns CPUs alone: one that a LimitRange or a webhook gave whole CPUs does so, too,"
+            " and needs a CPU request of its own to share"
+        )
+    if idle := want.pool_cpus - sum(want.slices[one.name] for one in lasting):
+        yield f"{idle} CPUs of the pool are left over for nobody"
 
 
 def _hugepages(emptied: list[str]) -> tuple[str, ...]:
