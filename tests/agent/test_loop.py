@@ -34,6 +34,26 @@ def test_a_pod_is_confined_before_its_first_process(bench: Bench) -> None:
     assert not status.kernel.drift, status.kernel.drift
 
 
+def test_what_was_weighed_is_still_told_when_the_pool_stands(bench: Bench) -> None:
+    bench.put(pod(1, 4, engine=3))
+    bench.appear(1)
+    bench.start()
+    bench.turn()
+    decision = bench.status(1).decision
+    assert decision
+    assert [str(hint.nodes) for hint in decision.hints if hint.chosen] == ["0"]
+
+
+def test_the_generation_rises_only_with_what_changed(bench: Bench) -> None:
+    bench.put(pod(1, 4))
+    bench.appear(1)
+    bench.start()
+    before = bench.turn()
+    assert bench.turn().generation == before.generation
+    bench.put(pod(2, 2))
+    assert bench.turn().generation > before.generation
+
+
 def test_nobody_else_runs_on_a_pool(bench: Bench) -> None:
     bench.put(pod(1, 4, engine=3))
     bench.appear(1)

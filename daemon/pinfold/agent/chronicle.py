@@ -4,6 +4,7 @@ It remembers what it has told already; nothing else depends on that.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import structlog
 
@@ -46,6 +47,16 @@ class Chronicle:
         for one in sorted(self._invalid - now, key=lambda bad: bad.where):
             log.info("pod.mended", where=one.where)
         self._invalid = now
+
+    def recalled(self, plan: Plan) -> Plan:
+        """*plan* with the hints that were weighed when each pool was made: of a pool that stands nothing is weighed."""
+
+        def weighed(decision: Decision) -> Decision:
+            before = self._decisions.get(decision.uid)
+            stands = before is not None and before.pool == decision.pool and not decision.hints
+            return replace(decision, hints=before.hints) if before and stands else decision
+
+        return replace(plan, decisions=tuple(map(weighed, plan.decisions)))
 
     def decided(self, plan: Plan, held: Ledger) -> tuple[Decision, ...]:
         """What *plan*, which started from *held*, decided otherwise than was told before; those decisions."""

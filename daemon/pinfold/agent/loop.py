@@ -202,7 +202,7 @@ class Agent:
         running = {pod.uid for pod in active if pod.uid not in ledger.entries and _runs(pod.uid, picture)}
         policy = self._policy if peace.mems else replace(self._policy, memory_policy=MemoryPolicy.NONE)
         world = World(self._topology, policy, active, frozenset(lingering), frozenset(running))
-        decided = plan(world, ledger)
+        decided = self._chronicle.recalled(plan(world, ledger))
         self._tell(self._chronicle.decided(decided, ledger), active)
         return decided
 
@@ -307,7 +307,7 @@ class Agent:
             recent=self._chronicle.recent,
             warnings=(*self._warnings, *self._hidden, *self._unseen(began, decided, kernel)),
         )
-        changed = before is None or after != before
+        changed = before is None or replace(after, counters=before.counters) != before
         self._snapshot = replace(after, generation=after.generation + changed, at=self._now())
 
     def _unseen(self, began: float, decided: Plan, kernel: Mapping[PodUid, PodInKernel]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ import selectors
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from pinfold.cgroups.paths import File
 from pinfold.cgroups.tree import Tree
 from pinfold.config import Config
 from pinfold.errors import PinfoldError
@@ -13,7 +14,7 @@ from pinfold.pods.reader import read_pods
 from pinfold.report.snapshot import SourceHealth
 from pinfold.sources.apiserver import ApiServerPods
 from pinfold.sources.bundles import Bundles
-from pinfold.sources.cgroup_events import CgroupEvents
+from pinfold.sources.cgroup_events import CgroupEvents, Change, Happening
 from pinfold.sources.client import ApiServer
 from pinfold.sources.inotify import InotifyLimitError
 from pinfold.sources.kubelet_state import Peace, cpu_manager, memory_manager, peace
@@ -24,6 +25,7 @@ from pinfold.topology.hotplug import HotplugMonitor, HotplugUnavailableError
 
 API_SERVER, MANIFESTS, CGROUPS, HOTPLUG = "api-server", "manifests", "cgroups", "hotplug"
 
+_FILES = frozenset(File) - {File.PROCS, File.MEMORY_CURRENT}
 _Read = tuple[tuple[Pod, ...], tuple[InvalidPod, ...]]
 
 
@@ -66,15 +68,22 @@ class Sources:
             self._api.start()
 
     def wait(self, timeout_s: float) -> bool:
-        """Sleep until something rings or *timeout_s* is over, and take all that rang: many rings are one turn."""
-        ready = self._selector.select(None if timeout_s == float("inf") else timeout_s)
-        for key, _ in ready:
+        """Sleep until something rings or *timeout_s* is over, and take all that rang: many rings are one turn.
+
+        False: nothing that concerns Pinfold.
+        """
+        rang = False
+        for key, _ in self._selector.select(None if timeout_s == float("inf") else timeout_s):
             match key.fileobj:
                 case HotplugMonitor() as hotplug:
                     self._hotplugged |= bool(hotplug.drain())
-                case Wakeup() | Manifests() | CgroupEvents() as source:
-                    source.drain()
-        return bool(ready)
+                    rang |= self._hotplugged
+                case CgroupEvents() as cgroups:
+                    changes = cgroups.drain()
+                    rang |= changes.overflowed or any(map(_concerns, changes.seen))
+                case Wakeup() | Manifests() as source:
+                    rang |= source.drain()
+        return rang
 
     def refresh(self) -> None:
         """For the timer: look at what may have changed without a ring."""
@@ -157,6 +166,11 @@ class Sources:
             yield API_SERVER, self._api.picture
         if self._manifests:
             yield MANIFESTS, self._manifests.picture
+
+
+def _concerns(change: Change) -> bool:
+    """Not what a runtime writes all day: processes that enter, weights, limits of memory."""
+    return change.happening is not Happening.WRITTEN or change.name in _FILES
 
 
 def _objects(pictures: Iterable[tuple[str, Pods]]) -> Iterator[tuple[str, object]]:

@@ -1,0 +1,68 @@
+"""What wakes the loop, and what does not."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pinfold.agent.sources import SourceError, Sources
+from pinfold.config import Config
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Iterator[Sources]:
+    (tmp_path / "mount" / "pod").mkdir(parents=True)
+    (tmp_path / "manifests").mkdir()
+    made = Sources(config(tmp_path, str(tmp_path / "manifests")))
+    assert made.watch({"", "pod"})
+    made.wait(0)
+    yield made
+    made.close()
+
+
+def config(tmp_path: Path, manifests: str) -> Config:
+    return Config.model_validate(
+        {
+            "cgroupMount": str(tmp_path / "mount"),
+            "sources": {
+                "manifests": {"path": manifests},
+                "kubelet": {"rootDir": str(tmp_path / "kubelet")},
+                "apiServer": {"enabled": False},
+            },
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "wakes"),
+    [
+        pytest.param("cpuset.cpus", True, id="somebody-rewrites-a-cpuset"),
+        pytest.param("cpuset.cpus.partition", True, id="or-a-partition"),
+        pytest.param("cpu.max", True, id="or-a-quota"),
+        pytest.param("cgroup.events", True, id="the-last-process-went"),
+        pytest.param("cgroup.procs", False, id="exec-enters-a-process"),
+        pytest.param("memory.high", False, id="the-kubelets-own"),
+    ],
+)
+def test_a_write_wakes_only_where_it_concerns_pinfold(sources: Sources, tmp_path: Path, name: str, wakes: bool) -> None:
+    file = tmp_path / "mount" / "pod" / name
+    descriptor = file.open("w")
+    sources.wait(0)
+    descriptor.write("x")
+    descriptor.close()
+    assert sources.wait(0) is wakes
+
+
+def test_a_new_cgroup_a_manifest_and_a_ring_wake(sources: Sources, tmp_path: Path) -> None:
+    assert not sources.wait(0)
+    (tmp_path / "mount" / "pod" / "container").mkdir()
+    assert sources.wait(10)
+    (tmp_path / "manifests" / "web.yaml").write_text("kind: Pod")
+    assert sources.wait(10)
+    sources.wakeup.wake()
+    assert sources.wait(10)
+
+
+def test_without_any_source_of_pods_it_does_not_start(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="--manifests"):
+        Sources(config(tmp_path, ""))
