@@ -54,6 +54,8 @@ class ExclusiveSets(Rules):
 
         6.12 forgets the bandwidth of fair servers in domains that stay as they were; what is new is counted.
         """
+        if self.root.effective and self.root.effective <= self.machine.boot_isolated:
+            raise FaultyState(Fault.NOTHING_TO_BALANCE)  # seen on 6.1 for any partition; read in 6.12 for the root
         if self.stale_domains:
             self.stale_domains = False
             balanced = (group for group in self.root.walk() if group.state == State.ROOT and group.effective)

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from pinfold.cpuset import CpuSet
 
+from .faults import Fault, FaultyState
 from .rules import Move, Rules, parent_reason
 from .tree import NO_CPU, Cgroup
 from .words import WORDED_BY_6_1, Errno, Reason, State
@@ -35,6 +36,14 @@ class LocalPartitions(Rules):
 
     def refuses_offline(self, cpu: int) -> bool:  # noqa: ARG002 - no CPU is refused
         return False
+
+    def rebuild_domains(self) -> None:
+        """A domain that isolcpus= leaves empty is read as if it had a CPU, one rebuild later (6.1.176 panics)."""
+        isolated = self.machine.boot_isolated
+        for group in self.root.walk():
+            balanced = group.valid and group.balanced and bool(group.cpus - isolated)
+            if balanced and group.effective and group.effective <= isolated:
+                raise FaultyState(Fault.NOTHING_TO_BALANCE)
 
     def write_exclusive(self, group: Cgroup, cpus: CpuSet) -> Errno | None:
         raise NotImplementedError("6.1 has no cpuset.cpus.exclusive")

@@ -130,8 +130,8 @@ class Partitions(ExclusiveSets):
                 self._update(group, Reason.NOT_EXCLUSIVE)
             else:
                 self._update(group, None, take=wanted & parent.effective)
-        else:
-            self._update(group, None)
+        elif group.invalid:
+            raise FaultyState(Fault.NESTED)
         self.set_balance(group, old)
 
     def _update(self, group: Cgroup, failed: Reason | None, *, take: CpuSet = NO_CPU, give: CpuSet = NO_CPU) -> None:

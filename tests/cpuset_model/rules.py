@@ -169,7 +169,7 @@ class Rules(ABC):
         """Free what *group* holds and forget its files."""
         if group.valid:
             self.write_partition(group, State.MEMBER)
-        group.has_cpuset = False
+        group.has_cpuset = group.left = False
         group.cpus = group.exclusive = group.exclusive_effective = group.effective = group.given = NO_CPU
         group.mems = group.mems_effective = NO_NODE
         group.state, group.reason, group.remote, group.no_overlap = State.MEMBER, None, False, False

@@ -32,6 +32,7 @@ class Cgroup:
     tasks: dict[str, Task] = field(default_factory=dict)
     gives_cpuset: bool = False  # cgroup.subtree_control holds cpuset
     has_cpuset: bool = False
+    left: bool = False  # its cpuset is being taken away and its tasks obey the one above already
 
     cpus: CpuSet = NO_CPU
     exclusive: CpuSet = NO_CPU
@@ -91,10 +92,14 @@ class Cgroup:
 
     def governed(self) -> Iterator[Task]:
         """The tasks that obey this cpuset: its own and those of cgroups below that have none themselves."""
+        if not self.left:
+            yield from self._obedient()
+
+    def _obedient(self) -> Iterator[Task]:
         yield from self.tasks.values()
         for child in self.children.values():
-            if not child.has_cpuset:
-                yield from child.governed()
+            if child.left or not child.has_cpuset:
+                yield from child._obedient()
 
     def copy(self, parent: "Cgroup | None" = None) -> "Cgroup":
         twin = replace(
@@ -124,6 +129,7 @@ class Machine:
         root = Cgroup("", has_cpuset=True, cpus=possible, exclusive=possible, exclusive_effective=possible)
         root.effective, root.mems, root.mems_effective = possible, nodes, nodes
         root.state, root.no_overlap = State.ROOT, True
+        root.tasks["init"] = Task(possible)  # no root cgroup is without
         balanced = frozenset({possible - boot_isolated})
         return cls(root, possible, possible, nodes, boot_isolated, isolated=boot_isolated, domains=balanced)
 

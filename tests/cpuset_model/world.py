@@ -260,6 +260,8 @@ class World:
         group.gives_cpuset = False
         self._rules.attach(moves)
         for child in group.cpusets():
+            child.left = True
+        for child in group.cpusets():
             self._rules.dying(child)
         return None
 

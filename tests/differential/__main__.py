@@ -71,7 +71,8 @@ def compare(kernel: Kernel, bench: Bench, sequences: list[Sequence], run: Run) -
             kernel=kernel,
             append=f"isolcpus={bench.isolcpus}" if bench.isolcpus else "",
             shares=[Path(folder)],
-            timeout_s=300 + steps * 0.3,
+            timeout_s=600 + steps * 0.3,
+            echo=bool(__import__("os").environ.get("DIFF_ECHO")),
         )
     passed = 0
     for line in done.output.splitlines():

@@ -27,6 +27,7 @@ def shortest(
             return found.lines
         return None
 
+    machine.settle_s, patient_s = 1.0, machine.settle_s  # what differs now is known to stay so
     size = max(1, len(steps) // 2)
     while trials > 0:
         for start in range(0, len(steps) - 1, size):  # the last step is the one that shows it
@@ -40,4 +41,5 @@ def shortest(
             if size == 1:
                 break
             size = max(1, size // 2)
+    machine.settle_s = patient_s
     return steps, lines
