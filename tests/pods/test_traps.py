@@ -82,3 +82,11 @@ def test_fields_that_the_api_does_not_know_are_told() -> None:
     found = notes(spec)
     assert found[0].startswith("spec.resources.cpu is no field of the API")
     assert found[1].startswith("spec.managedResources is no field of the API")
+
+
+def test_annotations_that_this_version_does_not_carry_out_are_told() -> None:
+    spec = {"containers": [{"name": "a"}], "resources": EQUAL}
+    asked = {"pinfold.dev/memory-protection": "min", "pinfold.dev/on-unsatisfied": "evict"}
+    found = notes(spec, **asked)
+    assert [name for name in asked if not any(name in told for told in found)] == []
+    assert notes(spec, **{"pinfold.dev/memory-protection": "none", "pinfold.dev/on-unsatisfied": "share"}) == ()

@@ -11,7 +11,7 @@ from pinfold.pods.quantity import amount_text
 
 def notes(pod: Pod, spec: Field, limit_ranger: str) -> tuple[str, ...]:
     """*limit_ranger* is the annotation that the LimitRanger admission plugin leaves on what it changed."""
-    return (*_unknown(spec), *_overruled(pod), *_not_guaranteed(pod), *_injected(pod, limit_ranger))
+    return (*_unknown(spec), *_overruled(pod), *_not_guaranteed(pod), *_injected(pod, limit_ranger), *_not_yet(pod))
 
 
 def unknown_fields(resources: Field) -> tuple[str, ...]:
@@ -28,6 +28,17 @@ def _unknown(spec: Field) -> list[str]:
     if spec["managedResources"]:
         found.append(f"spec.managedResources {nothing} the annotation {PREFIX}managed-resources")
     return found
+
+
+def _not_yet(pod: Pod) -> list[str]:
+    """Annotations that are read, and that this version does not carry out."""
+    if not isinstance(pod.intent, Intent):
+        return []
+    asked = {
+        "memory-protection": pod.intent.memory_protection in {"low", "min"},
+        "on-unsatisfied": pod.intent.on_unsatisfied == "evict",
+    }
+    return [f"this version does not carry out {PREFIX}{name}" for name, given in asked.items() if given]
 
 
 def _overruled(pod: Pod) -> list[str]:
