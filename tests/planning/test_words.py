@@ -32,7 +32,7 @@ def test_a_pool_is_told_from_the_whole_to_its_parts() -> None:
         ),
         "Container engine owns CPUs 2,4,8 alone.",
         "exporter, proxy run on CPU 10 of the pod.",
-        "The pause container, ephemeral containers and exec run on CPU 10.",
+        "The pause container and ephemeral containers run on CPU 10.",
         "Its memory is bound to NUMA node 0.",
         "NUMA node 0: preferred, taken.",
         "NUMA node 1: preferred, as good, and a higher node.",

@@ -106,7 +106,7 @@ def _containers(entry: PodEntry) -> Iterator[str]:
         yield f"{', '.join(names)} {verb} {where}"
     if entry.cpus:
         shared = entry.shared or entry.cpus
-        yield f"The pause container, ephemeral containers and exec run on {_cpus(shared)}"
+        yield f"The pause container and ephemeral containers run on {_cpus(shared)}"
 
 
 def _kind(one: ContainerEntry) -> str:
