@@ -4,8 +4,9 @@ Pure: same input, same output. What stands and still fits is not looked at again
 is new, and what is new in order of age.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from pinfold.cpuset import CpuSet, NodeSet
 from pinfold.planning.books import Books, empty_books
@@ -92,6 +93,19 @@ class _Turn:
     """What it owned and may keep."""
 
 
+_T = TypeVar("_T")
+
+
+def _refused_in_the_end(waiting: Sequence[_T], attempt: Callable[[_T], NotPlaced | None]) -> list[tuple[_T, NotPlaced]]:
+    """Attempt each in turn, until nothing more succeeds: what one takes or gives back may help another."""
+    while waiting:
+        refused = [(one, not_placed) for one in waiting if (not_placed := attempt(one))]
+        if len(refused) == len(waiting):
+            return refused
+        waiting = [one for one, _ in refused]
+    return []
+
+
 class _Node:
     """One planning of the node, while it is under way."""
 
@@ -103,8 +117,8 @@ class _Node:
         self._to_book: list[Block] = []
         self._changing: list[tuple[_Turn, PodEntry]] = []
         self._new: list[_Turn] = []
-        self._owed_millicpu = 0
-        """Requests of the pods that run in the node shared pool, and of those containers that do."""
+        self._owed: dict[PodUid, int] = {}
+        """Millicpu requested by pods that run in the node shared pool, or by those containers of theirs that do."""
         self.owned = CpuSet()
         self.entries: dict[PodUid, PodEntry] = {}
         self.decisions: dict[PodUid, Decision] = {}
@@ -134,32 +148,32 @@ class _Node:
                 self._sort_in_new(_Turn(pod, want))
 
     def adjust_what_changes(self) -> None:
-        """Resize and move, until nothing more succeeds: what one gives back may be what another waits for."""
-        waiting, refused = self._changing, list[tuple[_Turn, PodEntry, NotPlaced]]()
-        while waiting:
-            refused = []
-            for turn, held in waiting:
-                self._unclaim(turn, held)
-                answer = self._place(turn, held)
-                if isinstance(answer, Placed):
-                    self._settle(turn, answer)
-                else:
-                    self._claim(turn, held)
-                    refused.append((turn, held, answer))
-            if len(refused) == len(waiting):
-                break
-            waiting = [(turn, held) for turn, held, _ in refused]
-        for turn, held, not_placed in refused:
+        """Resize, and move what lost CPUs."""
+        for (turn, held), not_placed in _refused_in_the_end(self._changing, self._adjusted):
             self._unclaim(turn, held)
             self._stays_or_moves(turn, held, not_placed)
 
+    def _adjusted(self, change: tuple[_Turn, PodEntry]) -> NotPlaced | None:
+        turn, held = change
+        self._unclaim(turn, held)
+        answer = self._place(turn, held)
+        if isinstance(answer, NotPlaced):
+            self._claim(turn, held)
+            return answer
+        self._settle(turn, answer)
+        return None
+
     def place_what_is_new(self) -> None:
-        for turn in self._new:
-            answer = self._place(turn)
-            if isinstance(answer, Placed):
-                self._settle(turn, answer)
-            else:
-                self._shares(turn, Outcome.SHARED, answer.refused, answer.hints)
+        for turn, not_placed in _refused_in_the_end(self._new, self._placed):
+            self._shares(turn, Outcome.SHARED, not_placed.refused, not_placed.hints)
+
+    def _placed(self, turn: _Turn) -> NotPlaced | None:
+        answer = self._place(turn)
+        if isinstance(answer, NotPlaced):
+            self._owe(turn.pod, None)
+            return answer
+        self._settle(turn, answer)
+        return None
 
     def _sort_in_new(self, turn: _Turn) -> None:
         """Only what could be placed is a candidate: the requests of the others count from the start."""
@@ -177,16 +191,18 @@ class _Node:
             self.owned,
             self._all_booked(),
             _apart(self._world),
-            self._owed_cpus(),
+            self._owed_cpus(turn.pod.uid),
             self._world.devices,
         )
         return place(turn.pod, turn.want, vacant, held)
 
-    def _owed_cpus(self) -> int:
+    def _owed_cpus(self, uid: PodUid) -> int:
+        """What the node shared pool owes to others than the pod *uid*."""
         policy = self._world.policy
         if not policy.rules.shared_pool_kept:
             return 0
-        return max(policy.min_shared_cpus, -(-self._owed_millicpu // 1000))
+        millicpu = sum(self._owed.values()) - self._owed.get(uid, 0)
+        return max(policy.min_shared_cpus, -(-millicpu // 1000))
 
     def _own(self, entry: PodEntry) -> None:
         self.entries[entry.uid] = entry
@@ -212,8 +228,7 @@ class _Node:
         """Nothing to a pod that asks for more than pods may have here at all: the kubelet never lets it run."""
         owned = 1000 * len(entry.owned) if entry else 0
         requested = _requested(pod)
-        if requested <= 1000 * len(self._usable):
-            self._owed_millicpu += max(0, requested - owned)
+        self._owed[pod.uid] = max(0, requested - owned) if requested <= 1000 * len(self._usable) else 0
 
     def _settle(self, turn: _Turn, placed: Placed) -> None:
         self._own(placed.entry)
