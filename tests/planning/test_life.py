@@ -123,6 +123,7 @@ class TestEnd:
     def test_a_pod_on_its_way_out_is_not_placed_any_more(self) -> None:
         leaving = replace(ENGINE, deleting=True)
         assert planned(leaving).ledger == Ledger()
+        assert "is being deleted" in decision_of(planned(leaving), leaving).because
         before = planned(ENGINE)
         assert planned(leaving, ledger=before.ledger).ledger == before.ledger
 

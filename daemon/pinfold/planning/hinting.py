@@ -67,10 +67,8 @@ def _device(want: Wanted, vacant: Vacant) -> Hints | None:
     told = vacant.devices.get(want.near_device)
     if told is None:
         return Hints((want.near_device,))
-    nodes = told & NodeSet.of(vacant.topology.node)
-    return (
-        Hints((want.near_device,), tuple(Hint(NodeSet.of([node]), preferred=True) for node in nodes)) if nodes else None
-    )
+    near = tuple(Hint(NodeSet.of([node]), preferred=True) for node in told if node in vacant.topology.node)
+    return Hints((want.near_device,), near) if near else None
 
 
 def _not_admitted(want: Wanted, vacant: Vacant, count: int, cpus: CpuSet, memory: Amounts) -> Refused:

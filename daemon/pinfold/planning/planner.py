@@ -179,7 +179,10 @@ class _Node:
         """Only what could be placed is a candidate: the requests of the others count from the start."""
         if turn.want.refused:
             self._shares(turn, Outcome.SHARED, turn.want.refused)
-        elif not turn.want.anything or turn.pod.deleting:
+        elif turn.pod.deleting:
+            late = replace(turn.want, because="it is being deleted, and nothing is taken for it any more")
+            self._shares(replace(turn, want=late), Outcome.UNMANAGED)
+        elif not turn.want.anything:
             self._shares(turn, Outcome.UNMANAGED)
         else:
             self._new.append(turn)

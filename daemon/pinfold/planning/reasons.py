@@ -45,7 +45,7 @@ class Regime(StrEnum):
 
 class Outcome(StrEnum):
     UNMANAGED = "unmanaged"
-    """Nobody asked: Pinfold does not touch it."""
+    """Nobody asked, or the rules give it nothing of its own: Pinfold does not touch it."""
     PINNED = "pinned"
     DEGRADED = "degraded"
     """Placed, but with less than it asked for: ``refusal`` says what is missing."""
