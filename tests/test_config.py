@@ -149,3 +149,8 @@ def test_a_reserved_set_that_went_offline_whole_is_replaced(tmp_path: Path) -> N
     decided, warnings = policy(load(written(tmp_path, "reservedSystemCPUs: 1,5\n"), {}), machine(offline="1,5"))
     assert decided.reserved == CpuSet.parse("0,4")
     assert len(warnings) == 2
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9732", "[::1]:9732", "fd00::1:9733", "node.example:1", ""])
+def test_an_address_is_taken_in_every_form_that_a_node_has(tmp_path: Path, address: str) -> None:
+    assert load(written(tmp_path, f"report: {{metricsListen: '{address}'}}\n"), {}).report.metrics_listen == address

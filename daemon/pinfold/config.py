@@ -66,7 +66,8 @@ class LogLevel(StrEnum):
 
 
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
-_ADDRESS = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
+_ADDRESS = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[0-9a-fA-F:.]+|[A-Za-z0-9._-]+):(\d{1,5})")
+"""An IPv6 address needs no brackets: $(HOST_IP):9733 has none."""
 
 
 def _seconds(value: object) -> object:

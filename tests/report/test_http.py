@@ -344,3 +344,14 @@ def test_an_idle_endpoint_does_not_wake_up(endpoint: Endpoint) -> None:
     before = switches()
     time.sleep(1.5)
     assert switches() == before
+
+
+@pytest.mark.parametrize("listen", ["[::1]:0", "::1:0"], ids=["brackets", "as-the-kubelet-gives-a-host-ip"])
+def test_an_ipv6_address_is_listened_on(node: Node, listen: str) -> None:
+    try:
+        with Endpoint(node.readings(), listen=listen) as endpoint:
+            assert get(endpoint, "/livez")[0] == 200
+    except ListenError as error:
+        if "Cannot assign" not in str(error) and "not supported" not in str(error):
+            raise
+        pytest.skip("no IPv6 on this host")

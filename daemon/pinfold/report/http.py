@@ -279,7 +279,7 @@ class Endpoint:
 
 def _tcp(address: str, routes: Routes, *, metrics_only: bool) -> _Listener:
     host, _, port = address.rpartition(":")
-    kind = _Tcp6Listener if host.startswith("[") else _Listener
+    kind = _Tcp6Listener if ":" in host else _Listener
     try:
         place = (host.removeprefix("[").removesuffix("]"), int(port))
         listener = kind(place, routes, metrics_only=metrics_only, any_host=metrics_only)
