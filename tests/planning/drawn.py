@@ -15,13 +15,14 @@ from tests.machines import GIB, machine
 def machines(draw: st.DrawFn, most_nodes: int = 4) -> Topology:
     """Of any shape that sysfs can tell: hybrid cores, offline CPUs, sparse ids, nodes without CPUs or memory."""
     nodes = draw(st.integers(1, most_nodes))
-    spans = draw(st.sampled_from(["fill a socket", "share a socket", "span sockets"]))
+    spans = draw(st.sampled_from(["fill a socket", "share a socket", "span sockets", "mixed"]))
     step = draw(st.integers(1, 3))
     threads: list[Cpu] = []
     for node in range(nodes):
         caches = draw(st.integers(1, 2))
         for place in range(draw(st.integers(1, 4))):
-            socket = {"share a socket": node // 2, "span sockets": node * 2 + place % 2}.get(spans, node)
+            mixed = draw(st.integers(0, nodes - 1)) if spans == "mixed" else node
+            socket = {"share a socket": node // 2, "span sockets": node * 2 + place % 2}.get(spans, mixed)
             one = Cpu(0, len(threads), socket * step, node * step, node * 2 + place % caches)
             threads += [one] * draw(st.integers(1, 2))
     numbers = draw(st.permutations(range(len(threads))))

@@ -128,6 +128,51 @@ def test_untold_distances_are_those_of_the_kernel() -> None:
     assert shown(merge(RESTRICTED, FOUR, said, {2: {3: 12}, 3: {2: 12}})) == ("2-3", True, True)
 
 
+def test_5_2_smaller_than_aimed_at_beats_larger() -> None:
+    """Each resource needs two nodes; what remains is {3} or {0,1,2}."""
+    said = [listed(("0-2", False), ("3-4", False)), listed(("0-2", False), ("3,5", False))]
+    assert shown(merge(BEST_EFFORT, NodeSet.of(range(6)), said)) == ("3", False, True)
+    assert merge(BEST_EFFORT, NodeSet.of(range(6)), said) == merge_all(BEST_EFFORT, NodeSet.of(range(6)), said, None)
+
+
+def open_room(name: str, need: int, free: list[int]) -> Hints:
+    """Of which one node could hold everything, if nothing were in use."""
+    nodes = NodeSet.of(range(len(free)))
+    return Hints((name,), room=Room(nodes, NodeSet(), (Amount(need, dict(enumerate(free))),), 1))
+
+
+@pytest.mark.parametrize(
+    ("said", "nodes"),
+    [
+        pytest.param(
+            [open_room("cpu", 8, [0, 0, 0, 10, 0]), listed(("0-2", False), ("4", False))],
+            "0",
+            id="the-cpus-of-a-set-lie-outside-of-the-group",
+        ),
+        pytest.param(
+            [open_room("cpu", 20, [1, 1, 1, 10, 10, 10, 10]), open_room("memory", 20, [1, 1, 1, 10, 10, 10, 10])],
+            "0-1",
+            id="each-resource-leaves-out-two-of-the-four-nodes-that-hold-most",
+        ),
+        pytest.param(
+            [open_room("cpu", 20, [1, 1, 1, 10, 10, 10, 10]), open_room("memory", 31, [1, 1, 1, 10, 10, 10, 10])],
+            "0-3",
+            id="together-they-can-leave-out-three",
+        ),
+        pytest.param(
+            [open_room("cpu", 9, [4, 4, 6, 5]), open_room("memory", 16, [3, 3, 9, 11])],
+            "0-1",
+            id="the-cpus-leave-out-node-3-because-memory-cannot",
+        ),
+    ],
+)
+def test_what_remains_when_hints_are_intersected(said: list[Hints | None], nodes: str) -> None:
+    """The kubelet's answer, though it holds what nobody wants."""
+    machine = NodeSet.of(range(7))
+    assert shown(merge(BEST_EFFORT, machine, said)) == (nodes, False, True)
+    assert merge(BEST_EFFORT, machine, said) == merge_all(BEST_EFFORT, machine, said, None)
+
+
 SIZE = 10
 """What each node has of everything."""
 

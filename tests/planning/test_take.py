@@ -261,13 +261,25 @@ PLAIN = settings(max_examples=150, deadline=None, suppress_health_check=[HealthC
 
 
 @PLAIN
+@pytest.mark.parametrize(
+    ("options", "most_nodes"),
+    [
+        pytest.param([], 4, id="packed"),
+        pytest.param([ACROSS_CORES], 4, id="spread"),
+        pytest.param([BY_CACHE], 3, id="by-cache"),
+        pytest.param([ACROSS_NUMA], 6, id="distributed"),
+        pytest.param([ACROSS_NUMA, FULL], 5, id="distributed-in-cores"),
+    ],
+)
 @given(st.data())
-def test_in_kubelet_mode_a_take_is_that_of_the_specification(data: st.DataObject) -> None:
-    topology = data.draw(machines())
-    free, options = data.draw(parts(topology)), data.draw(legal_options(topology))
+def test_in_kubelet_mode_a_take_is_that_of_the_specification(
+    options: list[CpuOption], most_nodes: int, data: st.DataObject
+) -> None:
+    topology = data.draw(machines(most_nodes))
+    free = data.draw(parts(topology))
     count = data.draw(st.integers(0, len(free)))
-    got = take(topology, free, count, options, KUBELET_RULES)
-    assert got == take_like_the_kubelet(topology, free, count, options)
+    got = take(topology, free, count, frozenset(options), KUBELET_RULES)
+    assert got == take_like_the_kubelet(topology, free, count, frozenset(options))
 
 
 @PLAIN
