@@ -201,6 +201,12 @@ class TestResize:
         assert entry_of(most, ENGINE).mems == NodeSet.of([0, 1])
         assert entry_of(most, ENGINE).cpus == entry_of(before, ENGINE).cpus
 
+    def test_memory_that_cannot_grow_leaves_the_whole_pool_as_it_is(self) -> None:  # 7.2
+        before = planned(ENGINE)
+        answer = planned(asking(ENGINE, 5, 1000), ledger=before.ledger)
+        assert answer.ledger == before.ledger
+        assert word_of(answer, ENGINE) is Word.UNEXPECTED_ADMISSION
+
     def test_a_slice_of_the_node_grows_around_what_it_has(self) -> None:
         what, policy = pod(init("i", 2, 1), app("a", 2, 1), number=1), replace(POLICY, manage=Manage.GUARANTEED)
         before = planned(what, policy=policy)
@@ -239,6 +245,9 @@ class TestResize:
         before = planned(what, policy=policy)
         assert cpus(entry_of(before, what)) == {"a": "2,8"}
         assert str(entry_of(planned(asking(what, 4, 1), policy=policy, ledger=before.ledger), what).cpus) == "2,4,8,10"
+        broken = replace(policy, reserved=CpuSet.parse("0,10"))
+        far = planned(asking(what, 4, 1), policy=broken, ledger=before.ledger)
+        assert str(entry_of(far, what).cpus) == "1-2,7-8"
         refused = planned(asking(what, 3, 1), policy=policy, ledger=before.ledger)
         assert refused.ledger == before.ledger
         assert word_of(refused, what) is Word.SMT_ALIGNMENT
@@ -435,6 +444,12 @@ class TestMemory:
         again = planned(what, ledger=answer.ledger)
         assert again.ledger == answer.ledger
         assert (decision_of(again, what).outcome, word_of(again, what)) == told
+
+    def test_of_two_things_that_are_missing_the_shared_pool_is_told(self) -> None:
+        both = pod(app("engine", 4, 1), app("log"), cpu=4, gib=1000)
+        answer = planned(both)
+        assert word_of(answer, both) is Word.EMPTY_POD_SHARED_POOL
+        assert word_of(planned(both, ledger=answer.ledger), both) is Word.EMPTY_POD_SHARED_POOL
 
     def test_by_the_kubelets_rules_memory_refuses_the_pod(self) -> None:
         what = asking(ENGINE, 4, 1000)

@@ -32,6 +32,7 @@ def test_a_set_grows_by_what_is_nearest(machine: Topology, held: str, size: int,
     ("machine", "held", "size", "spared", "got"),
     [
         pytest.param(H12, "1,2,4,8,10", 4, "", "2,4,8,10", id="7.2-the-lonely-socket-first"),
+        pytest.param(H12, "1,2,4,7,8", 4, "", "1-2,4,8", id="7.2-even-if-a-core-is-broken-for-it"),
         pytest.param(H12, "2,4,8", 2, "", "2,8", id="7.2-then-the-broken-core"),
         pytest.param(H12, "2,4,8,10", 2, "", "2,8", id="7.2-of-equals-the-highest"),
         pytest.param(Q32, "0-3,4", 4, "4", "0-2,4", id="7.2-what-is-spared-stays"),

@@ -130,8 +130,9 @@ def test_a_pod_that_gets_nothing_of_its_own_never_fits() -> None:
 
 
 def test_the_hints_of_a_pool_that_stands_can_be_weighed_again() -> None:
-    world = with_pods(WORLD, [OTHER, pod(app("a"), cpu=9, gib=1, number=3)])
-    stands = plan(world, Ledger()).ledger
+    waiting = pod(app("a"), cpu=6, gib=1, number=3, started_at="2026-01-01T00:00:00Z")
+    world = with_pods(WORLD, [OTHER, waiting])
+    stands = plan(with_pods(WORLD, [OTHER]), Ledger()).ledger
     decision = placed_again(world, stands, ENGINE.uid)
     assert decision is not None
     assert (decision.outcome, str(decision.pool)) == (Outcome.PINNED, "2,4,8,10")

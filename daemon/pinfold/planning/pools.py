@@ -22,19 +22,18 @@ def emptied_by(containers: Iterable[Container], slices: Mapping[str, int], size:
 
     Sizes are CPUs or bytes; who is not in *slices* shares. Where nobody does in the end, nothing needs to be left.
     """
-    sidecars = taken = 0
+    taken = 0  # by sidecars, as long as init containers are looked at: those come first in the spec
     last: str | None = None
     sharing = False
     for one in containers:
         alone, share = one.name in slices, slices.get(one.name, 0)
         if one.kind is ContainerKind.INIT:
-            if alone and share > size - sidecars:
+            if alone and share > size - taken:
                 return one.name
-            if not alone and sidecars >= size:
+            if not alone and taken >= size:
                 return last
         elif one.kind is not ContainerKind.EPHEMERAL:
             taken += share
-            sidecars += share if one.kind is ContainerKind.SIDECAR else 0
             sharing = sharing or not alone
             last = one.name if share else last
     return last if sharing and taken >= size else None
