@@ -24,6 +24,8 @@ from pinfold.topology.model import Cpu, NumaNode, Topology
 from tests.cpuset_model import Errno, Kernel, World
 
 KUBEPODS = CgroupPath("kubepods.slice")
+IN_ROOT = "in-root"
+"""The task in the root cgroup; every other task is called as its cgroup."""
 QOS = {QosClass.BURSTABLE: "kubepods-burstable", QosClass.BEST_EFFORT: "kubepods-besteffort"}
 
 
@@ -124,7 +126,7 @@ class ModelNode:
             assert world.mkdir(below(KUBEPODS, f"{stem}.slice")) is None
         for path in ("init.scope", "system.slice"):
             world.spawn(path, path)
-        world.spawn("in-root")
+        world.spawn(IN_ROOT)
         return cls(ModelKernel(world), topology, enforcement)
 
     @property

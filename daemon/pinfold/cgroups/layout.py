@@ -4,7 +4,7 @@ Pure. Which cgroup gets which CPUs is decided by `partitions` and `shrinking`; h
 and what Pinfold once wrote and wants no longer is given back.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 
@@ -205,32 +205,32 @@ def controllers(node: Node, managed: Iterable[PodCgroup]) -> Iterator[Piece]:
             yield path, Want("managed pods below", gives_cpuset=True)
 
 
-def returns(node: Node, owned: CpuSet) -> Iterator[Piece]:
-    """Everything that Pinfold ever wrote to, as it was found; pools hold *owned*."""
-    pods = {path: pod for pod in node.tree.pods.values() for path in _paths(pod)}
+def returns(node: Node, strangers: Mapping[CgroupPath, CpuSet]) -> Iterator[Piece]:
+    """Everything that Pinfold ever wrote to, as it was found.
+
+    An exclusive set counts as found only as far as *strangers* below need it: any other would keep CPUs from pools.
+    """
+    pods = {path: pod.uid for pod in node.tree.pods.values() for path in _paths(pod)}
     for path, records in node.found.items():
         if state := node.held.get(path):
             for file, record in records.items():
                 text = given_back(record.found, file, state, node.topology)
-                want = (
-                    _exclusive(pods, path, text, owned) if file is File.EXCLUSIVE else _returned(node, path, file, text)
-                )
-                yield path, replace(want, pod=pods[path].uid if path in pods else None)
+                want = _returned(node, path, file, text)
+                if want.exclusive:
+                    want = replace(want, exclusive=want.exclusive & strangers.get(path, CpuSet()))
+                yield path, replace(want, pod=pods.get(path))
 
 
 def _paths(pod: PodCgroup) -> tuple[CgroupPath, ...]:
     return (pod.path, *(container.path for container in pod.containers))
 
 
-def _exclusive(pods: Container[CgroupPath], path: CgroupPath, text: str, owned: CpuSet) -> Want:
-    """A stranger's exclusive set would keep a pod's CPUs from the next pool: only above the pods is it his."""
-    return Want(_RETURNED, exclusive=CpuSet() if path in pods else CpuSet.parse(text) - owned)
-
-
 def _returned(node: Node, path: CgroupPath, file: File, text: str) -> Want:
     match file:
         case File.CPUS:
             return Want(_RETURNED, cpus=CpuSet.parse(text))
+        case File.EXCLUSIVE:
+            return Want(_RETURNED, exclusive=CpuSet.parse(text))
         case File.PARTITION:
             return Want(_RETURNED, partition=Kind.MEMBER)
         case File.MEMS:

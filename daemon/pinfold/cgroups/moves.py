@@ -37,14 +37,21 @@ class _Slot:
         return self.text == self.final
 
     @property
+    def owns(self) -> bool:
+        """Whether its CPUs will be nobody else's."""
+        return self.file is File.EXCLUSIVE or self.want.owns is not None
+
+    @property
     def kind(self) -> Kind:
         """What the cgroup is to be; only ``cpuset.cpus.exclusive`` makes a partition."""
         return (self.want.partition or Kind.MEMBER) if self.file is File.EXCLUSIVE else Kind.MEMBER
 
     @property
     def pool(self) -> CgroupPath | None:
-        """The pod's cgroup, for a container that moves within its pod's CPUs; None: it moves among the pods."""
-        return self.outer.path if self.file is File.CPUS and self.outer and self.outer.want.pod else None
+        """The pod's cgroup, for a container that moves within its pod's own CPUs; None: it moves among all others."""
+        if self.file is File.CPUS and self.outer and self.outer.owns:
+            return self.outer.path
+        return None
 
     @property
     def now(self) -> CpuSet:
@@ -55,6 +62,13 @@ class _Slot:
         return (self.text & reach) or reach
 
     @property
+    def end(self) -> CpuSet:
+        """The CPUs that it has when all is done."""
+        if self.file is File.EXCLUSIVE or self.outer is None:
+            return self.aim
+        return (self.aim & self.outer.end) or self.outer.end
+
+    @property
     def adrift(self) -> bool:
         """Whether its file has no bearing: nothing of it is among the CPUs above."""
         return self.outer is not None and self.text.isdisjoint(self.outer.now)
@@ -62,18 +76,17 @@ class _Slot:
     @property
     def kept(self) -> CpuSet:
         """Those of its CPUs that are its own in the end, or that somebody inside still needs."""
-        needed = (inner.now for inner in self.inner if inner.needs_more_than(self.aim))
-        return self.now & (self.aim | CpuSet.union(needed))
+        return self.now & (self.aim | CpuSet.union(inner.needs(self.aim) for inner in self.inner))
 
-    def needs_more_than(self, cpus: CpuSet) -> bool:
-        """Whether it must go over before there are only *cpus* above it.
+    def needs(self, left: CpuSet) -> CpuSet:
+        """The CPUs that must stay above it until it has gone over, when only *left* are to stay.
 
-        An exclusive set would be lost; any other that keeps none of its CPUs would have all of *cpus*, while some of
-        them will be its own.
+        An exclusive set must lie within the one above. Any other that keeps none of its CPUs would have all of *left*,
+        while some of those are to be its own.
         """
         if self.file is File.EXCLUSIVE:
-            return not self.now <= cpus
-        return self.now.isdisjoint(cpus) and not self.aim.isdisjoint(cpus)
+            return self.now - self.aim
+        return self.now if self.now.isdisjoint(left) and not self.aim.isdisjoint(left) else CpuSet()
 
 
 class Moves:
@@ -131,7 +144,7 @@ class Moves:
             return
         free = slot.aim - self._taken(slot)
         if slot.outer:
-            free -= slot.outer.aim - slot.outer.now
+            free -= slot.outer.end - slot.outer.now
         coming = slot.kept | free
         if coming == slot.aim or (coming and self._is_up(slot)):
             self._set(slot, coming)
@@ -156,11 +169,14 @@ class Moves:
         return slot.kind is Kind.MEMBER or self._words[slot.path] in {Kind.ROOT, Kind.ISOLATED}
 
     def _taken(self, slot: _Slot) -> CpuSet:
-        """CPUs that neighbours are to leave and have not left."""
+        """CPUs that neighbours are to leave and have not left. Where neither will own any, they may as well meet."""
         return CpuSet.union(
             one.now - one.aim
             for one in self._slots
-            if not one.settled and one.pool == slot.pool and not _related(one.path, slot.path)
+            if not one.settled
+            and one.pool == slot.pool
+            and (one.owns or slot.owns)
+            and not _related(one.path, slot.path)
         )
 
     def _set(self, slot: _Slot, cpus: CpuSet) -> None:

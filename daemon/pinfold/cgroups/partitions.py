@@ -5,7 +5,7 @@ slice's container is one. A partition obeys ``cpuset.cpus.exclusive`` alone; eve
 that file and stays a member. Nested partitions are not used: they may overlap (6.12, 7.3).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from pinfold.cgroups.found import found_in
 from pinfold.cgroups.layout import Kind, Node, Piece, Want, container_sets, slice_sets
@@ -15,8 +15,13 @@ from pinfold.cpuset import CpuSet
 from pinfold.planning.ledger import PodEntry
 
 
-def partitions(node: Node, entries: Mapping[PodCgroup, PodEntry], shared: CpuSet) -> Iterator[Piece]:
-    """What the pods *entries* need so that nobody else runs on their CPUs; all others run on *shared*."""
+def partitions(
+    node: Node, entries: Mapping[PodCgroup, PodEntry], shared: CpuSet, others: Mapping[CgroupPath, CpuSet]
+) -> Iterator[Piece]:
+    """What the pods *entries* need so that nobody else runs on their CPUs; all others run on *shared*.
+
+    *others*: as `strangers` gives it.
+    """
     owned: dict[CgroupPath, CpuSet] = {}
     for pod, entry in entries.items():
         why = f"pool of {entry.namespace}/{entry.name}"
@@ -29,26 +34,31 @@ def partitions(node: Node, entries: Mapping[PodCgroup, PodEntry], shared: CpuSet
         else:
             slices = slice_sets(entry, pod, node.names, node.held)
             owned.update(slices)
-            if slices:
-                yield pod.path, Want(why, entry.uid, exclusive=CpuSet.union(slices.values()), partition=Kind.MEMBER)
+            yield pod.path, Want(why, entry.uid, exclusive=CpuSet.union(slices.values()), partition=Kind.MEMBER)
             for path, cpus in slices.items():
                 yield path, Want(why, entry.uid, exclusive=cpus, partition=kind, owns=cpus)
-    strangers = _unions(_strangers(node, entries))
-    unions = {path: cpus | strangers.get(path, CpuSet()) for path, cpus in _unions(owned).items()}
+        for one in pod.containers:  # a partition that somebody made in there would overlap when the pool moves
+            yield one.path, Want(why, entry.uid, exclusive=CpuSet(), partition=Kind.MEMBER)
+    unions = {path: cpus | others.get(path, CpuSet()) for path, cpus in _unions(owned).items()}
     yield from ((path, Want("pools below", exclusive=cpus)) for path, cpus in unions.items())
     yield from _trims(node, owned, unions, shared)
 
 
-def _strangers(node: Node, entries: Mapping[PodCgroup, PodEntry]) -> dict[CgroupPath, CpuSet]:
-    """Exclusive CPUs of pods that Pinfold gave none: the sets above must go on to hold them (CRI-O's)."""
-    return {
-        pod.path: state.exclusive
-        for pod in node.tree.pods.values()
-        if pod not in entries
-        and found_in(node.found, pod.path, File.EXCLUSIVE) is None
-        and (state := node.held.get(pod.path))
-        and state.exclusive
-    }
+def strangers(node: Node, entries: Container[PodCgroup]) -> dict[CgroupPath, CpuSet]:
+    """For every cgroup above, the exclusive CPUs of pods that Pinfold gave none (CRI-O's): it must go on to hold them.
+
+    *entries*: the pods that Pinfold gives some.
+    """
+    return _unions(
+        {
+            pod.path: state.exclusive
+            for pod in node.tree.pods.values()
+            if pod not in entries
+            and found_in(node.found, pod.path, File.EXCLUSIVE) is None
+            and (state := node.held.get(pod.path))
+            and state.exclusive
+        }
+    )
 
 
 def _unions(owned: Mapping[CgroupPath, CpuSet]) -> dict[CgroupPath, CpuSet]:

@@ -24,13 +24,15 @@ def shrinking(
     for pod, entry in entries.items():
         why = f"pool of {entry.namespace}/{entry.name}"
         if entry.cpus:
-            sets = container_sets(entry, pod, node.names)
             pools[pod.path] = entry.cpus
+            owners = {pod.path: entry.cpus, **container_sets(entry, pod, node.names)}
         else:
-            slices = slice_sets(entry, pod, node.names, node.held)
-            pools[pod.path] = _narrowed(node, pod.path, shared) | CpuSet.union(slices.values())
-            sets = {one.path: slices.get(one.path, shared) for one in pod.containers} if slices else {}
-        for path, cpus in {pod.path: pools[pod.path], **sets}.items():
+            owners = slice_sets(entry, pod, node.names, node.held)
+            pools[pod.path] = _narrowed(node, pod.path, shared) | CpuSet.union(owners.values())
+            others = (one.path for one in pod.containers if owners)
+            yield from ((path, _kept_off(shared)) for path in others if path not in owners)
+            yield pod.path, _kept_off(pools[pod.path])
+        for path, cpus in owners.items():
             yield path, Want(why, entry.uid, cpus=cpus, owns=cpus)
     for path in node.tree.qos_slices.values():
         below = CpuSet.union(cpus for pod, cpus in pools.items() if parent(pod) == path)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from pinfold.cgroups.layout import Enforcement, Layout, Node, Piece, controllers, memory, merged, quotas, returns
-from pinfold.cgroups.partitions import partitions
+from pinfold.cgroups.partitions import partitions, strangers
 from pinfold.cgroups.shrinking import shrinking
 from pinfold.cgroups.tree import PodCgroup
 from pinfold.cpuset import CpuSet
@@ -19,19 +19,20 @@ def wanted(node: Node, ledger: Ledger, node_shared: CpuSet) -> Layout:
     placed = {node.tree.pods[uid]: entry for uid, entry in ledger.entries.items() if uid in node.tree.pods}
     by_kernel = {pod: entry for pod, entry in placed.items() if entry.owned and _is_partition(node, pod)}
     by_others = {pod: entry for pod, entry in placed.items() if entry.owned and pod not in by_kernel}
+    others = strangers(node, by_kernel)
     # Pods may own CPUs before their cgroups are there: without partitions only narrow cpusets keep these free.
     shrunk = bool(by_others) or (node.enforcement is Enforcement.SHRINK and bool(ledger.owned))
 
     def pieces() -> Iterator[Piece]:
         """The earlier piece holds: what pods need comes before what is given back."""
-        yield from partitions(node, by_kernel, shared)
+        yield from partitions(node, by_kernel, shared, others)
         if shrunk:
             yield from shrinking(node, by_others, shared, by_kernel)
         for pod, entry in placed.items():
             yield from memory(entry, pod, node.names)
             yield from quotas(entry, pod, node.names, node.held)
         yield from controllers(node, placed)
-        yield from returns(node, ledger.owned)
+        yield from returns(node, others)
 
     return Layout(merged(pieces()), shared, shrunk)
 
