@@ -5,10 +5,10 @@ from functools import reduce
 from itertools import combinations, product
 
 from pinfold.cpuset import NodeSet
+from pinfold.planning.closeness import Distances
 from pinfold.planning.hints import Hint, Hints
 from pinfold.planning.merge import Merged
 from pinfold.planning.policy import TopologyPolicy
-from pinfold.planning.sets import Distances
 
 
 def subsets(nodes: NodeSet) -> Iterator[NodeSet]:

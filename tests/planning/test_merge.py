@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pinfold.cpuset import CpuSet, NodeSet
+from pinfold.planning.closeness import Distances
 from pinfold.planning.hints import Hint, Hints, Room, cpu_hints
 from pinfold.planning.merge import Merged, merge
 from pinfold.planning.policy import CpuOption, TopologyPolicy
-from pinfold.planning.sets import Amount, Distances, fewest
+from pinfold.planning.sets import Amount, fewest
 from tests.machines import D80, W80, regular
 from tests.planning.kubelet_merge import merge_all
 

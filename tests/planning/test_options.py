@@ -102,7 +102,7 @@ def test_what_is_not_refused_is_allowed(options: list[CpuOption]) -> None:
             "SMT Alignment Error: not enough free physical CPUs: available physical CPUs = 10, requested CPUs = 12,"
             " CPUs per core = 2",
             True,
-            "1 more free cores",
+            "1 more free core",
             id="4.5-H12-12-the-sibling-of-a-reserved-cpu-does-not-count",
         ),
     ],
@@ -126,6 +126,12 @@ def test_a_request_that_fills_whole_cores_is_not_refused(
     topology: Topology, count: int, options: list[CpuOption]
 ) -> None:
     assert smt_misaligned(topology, count, topology.online, CpuSet.of([0]), frozenset(options)) is None
+
+
+def test_a_core_that_is_missing_in_part_is_a_core_more() -> None:
+    refused = smt_misaligned(H12, 12, H12.online - CpuSet.parse("3,5,11"), CpuSet(), frozenset({FULL}))
+    assert refused is not None
+    assert refused.remedy == "2 more free cores"
 
 
 def test_offline_cpus_in_the_shared_pool_do_not_count() -> None:

@@ -7,7 +7,7 @@ from pinfold.planning.ledger import ContainerEntry, Isolation, Ledger, PodEntry
 from pinfold.planning.policy import CpuOption
 from pinfold.planning.startup import Misfit, NotStarted, started
 from pinfold.pods.model import PodUid
-from tests.machines import H12
+from tests.machines import H12, regular
 
 RESERVED = CpuSet.parse("0,6")
 STRICT = frozenset({CpuOption.STRICT_CPU_RESERVATION})
@@ -38,6 +38,12 @@ def test_a_kubelet_starts_on_a_state_that_fits(
     shared: str, ledger: Ledger, options: frozenset[CpuOption], becomes: str
 ) -> None:
     assert started(H12, CpuSet.parse(shared), ledger, RESERVED, 2, options) == CpuSet.parse(becomes)
+
+
+def test_4_8_strict_reservation_takes_the_reserved_cpus_out_of_the_shared_pool() -> None:
+    reserved = CpuSet.parse("0-1,16,32-33,48")
+    found = started(regular(1, 64), CpuSet(), Ledger(), reserved, 6, STRICT)
+    assert found == CpuSet.parse("2-15,17-31,34-47,49-63")
 
 
 @pytest.mark.parametrize(

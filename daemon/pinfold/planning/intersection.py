@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pinfold.cpuset import NodeSet
+from pinfold.planning.closeness import Closeness
 from pinfold.planning.hints import Room
-from pinfold.planning.sets import Amount, Closeness, Patience, best
+from pinfold.planning.sets import Amount, Patience, best
 
 _SCALE = 1 << 20
 

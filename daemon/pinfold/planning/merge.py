@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from itertools import combinations, islice
 
 from pinfold.cpuset import NodeSet
+from pinfold.planning.closeness import Closeness, Distances, closeness
 from pinfold.planning.hints import Hint, Hints, Room
 from pinfold.planning.intersection import Intersection
 from pinfold.planning.policy import TopologyPolicy
-from pinfold.planning.sets import Closeness, Distances, Patience, best, closeness
+from pinfold.planning.sets import Patience, best
 
 _SOCKETS_TRIED = 1024
 """Choices of sockets tried for align-by-socket. Twelve sockets and fewer have no more."""

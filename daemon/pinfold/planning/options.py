@@ -54,10 +54,11 @@ def smt_misaligned(
     free = len((node_shared & topology.online) - physical)
     if count <= free:
         return None
+    missing = -(-(count - free) // per_core)
     return Refused(
         Word.SMT_ALIGNMENT,
         f"SMT Alignment Error: not enough free physical CPUs: available physical CPUs = {free},"
         f" requested CPUs = {count}, CPUs per core = {per_core}",
         can_pass=True,
-        remedy=f"{(count - free) // per_core} more free cores",
+        remedy=f"{missing} more free core{'s' if missing > 1 else ''}",
     )
