@@ -172,10 +172,11 @@ class RemotePartitions(Partitions):
         if group.state:
             effective = self._hotplug_partition(group, parent, effective)
         changed = effective != group.effective
-        if changed:
+        if changed or self.seems_to_lose_nodes(group):
             if not effective and not group.valid:
                 effective = parent.effective
             group.effective = effective
+        if changed:
             self.update_tasks(group)
         for child in group.cpusets():
             self.hotplug_one(child)
@@ -195,6 +196,10 @@ class RemotePartitions(Partitions):
             if group.valid:
                 return self.partition_effective(group)
         return effective
+
+    def seems_to_lose_nodes(self, group: Cgroup) -> bool:
+        """6.12 takes a cpuset without nodes of its own for one that lost them, and so looks at its CPUs as well."""
+        return group.mems & group.above().mems_effective != group.mems_effective
 
     def lost_to_hotplug(self, group: Cgroup, effective: CpuSet) -> bool:
         return not effective and self.occupied(group)

@@ -184,6 +184,9 @@ class SharedSiblings(RemotePartitions):
 
     # --- hotplug ------------------------------------------------------------------------------------------------
 
+    def seems_to_lose_nodes(self, group: Cgroup) -> bool:  # noqa: ARG002 - 7.3 knows better
+        return False
+
     def lost_to_hotplug(self, group: Cgroup, effective: CpuSet) -> bool:
         return not self.machine.taken or super().lost_to_hotplug(group, effective)
 

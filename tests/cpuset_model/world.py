@@ -29,8 +29,18 @@ class World:
         self._rules: Rules = kernel.rules(machine)
 
     @classmethod
-    def boot(cls, kernel: Kernel, cpus: CpuSet, nodes: NodeSet, isolcpus: CpuSet = CpuSet()) -> Self:
-        return cls(kernel, Machine.boot(cpus, nodes, isolcpus))
+    def boot(
+        cls,
+        kernel: Kernel,
+        cpus: CpuSet,
+        nodes: NodeSet,
+        isolcpus: CpuSet = CpuSet(),
+        isolated: CpuSet | None = None,
+    ) -> Self:
+        """*isolated*: what cpuset.cpus.isolated reads, where that is not *isolcpus*."""
+        machine = Machine.boot(cpus, nodes, isolcpus)
+        machine.isolated = isolcpus if isolated is None else isolated
+        return cls(kernel, machine)
 
     def copy(self) -> "World":
         return World(self.kernel, self._machine.copy())

@@ -6,7 +6,7 @@ that the rows of docs/kernel.md come often enough. A step that would enter a fau
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from pinfold.cpuset import CpuSet
@@ -46,6 +46,7 @@ class Generator:
             sequence = self._sequence()
             steps -= len(sequence.steps)
             yield sequence
+            self.bench = replace(self.bench, isolated=sequence.isolated())
 
     def _sequence(self) -> Sequence:
         self._teller = teller = Teller(self.bench)

@@ -13,12 +13,16 @@ def shortest(
     machine: "replay.Machine", steps: list[list[str]], lines: list[str], kernel: str, isolcpus: str
 ) -> tuple[list[list[str]], list[str]]:
     """The shortest sequence found that still shows some difference, and the difference (delta debugging)."""
-    bench = Bench(next(one for one in KERNELS if one.name == kernel), isolcpus=isolcpus)
+    model = next(one for one in KERNELS if one.name == kernel)
     trials = TRIALS
 
     def differs(candidate: list[list[str]]) -> list[str] | None:
         nonlocal trials
         trials -= 1
+        machine.clean()
+        bench = Bench(
+            model, isolcpus=isolcpus, isolated=machine.read("|cpuset.cpus.isolated") if model.exclusive else ""
+        )
         sequence = foretold(bench, map(Step.unpacked, candidate))
         rows = zip((step.packed() for step in sequence.steps), sequence.outcomes, sequence.changes, strict=True)
         try:

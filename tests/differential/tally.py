@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from tests.cpuset_model import Kernel
 
 from .moment import Moment, has, state
-from .plan import Bench
+from .plan import Sequence
 from .rows import ROWS
 from .steps import Op, Step, take
 
@@ -22,10 +22,10 @@ class Tally:
     otherwise: Counter[str] = field(default_factory=Counter)
     example: dict[str, Moment] = field(default_factory=dict)
 
-    def add(self, bench: Bench, steps: list[Step]) -> None:
-        """Count *steps*, none faulty, which start on *bench*."""
-        world = bench.boot()
-        for step in steps:
+    def add(self, sequence: Sequence, passed: int) -> None:
+        """Count the first *passed* steps."""
+        world = sequence.bench.boot()
+        for step in sequence.steps[:passed]:
             before = world.copy()
             self._count(Moment(before, step, take(world, step), world))
 
