@@ -215,6 +215,25 @@ class TestResize:
         assert entry_of(before, what).slices["a"] < has.slices["a"]
         assert len(has.slices["a"]) == 3
 
+    def test_no_container_takes_what_a_later_one_keeps(self) -> None:
+        what, policy = (
+            pod(init("i", 2, 1), sidecar("s", 1, 1), app("a", 1, 1)),
+            replace(POLICY, manage=Manage.GUARANTEED),
+        )
+        before = planned(what, policy=policy)
+        assert cpus(entry_of(before, what)) == {"i": "2,8", "s": "2", "a": "8"}
+        after = planned(what, policy=policy, machine=without(H12, "2"), ledger=before.ledger)
+        assert cpus(entry_of(after, what)) == {"i": "4,8", "s": "4", "a": "8"}
+
+    def test_a_pool_that_shrinks_gives_an_init_containers_cpus_before_those_of_slices_that_last(self) -> None:
+        what = pod(init("i", 4, 1), app("a", 1, 1), app("b", 1, 1), app("log"), cpu=8, gib=8)
+        policy = Policy(CpuSet.parse("0,40"))
+        before = planned(what, machine=D80, policy=policy)
+        has = entry_of(planned(asking(what, 4), machine=D80, policy=policy, ledger=before.ledger), what)
+        had = entry_of(before, what)
+        assert (has.slices["a"], has.slices["b"]) == (had.slices["a"], had.slices["b"])
+        assert has.slices["i"] == has.cpus
+
     def test_a_pool_may_become_slices_of_the_node_and_back(self) -> None:
         before = planned(ENGINE)
         alone = replace(asking(ENGINE, 5), intent=Intent(scope="container", given=frozenset({"scope"})))
@@ -508,17 +527,21 @@ class TestRefusals:
         policy = replace(POLICY, cpu_options=frozenset({CpuOption.SLICE_FULL_CORES}))
         two = pod(app("a", 2, 1), app("b"), cpu=4, gib=8)
         assert cpus(entry_of(planned(two, policy=policy), two)) == {"a": "2,8", "b": "4,10"}
-        assert word_of(planned(ENGINE, policy=policy), ENGINE) is Word.SMT_ALIGNMENT
         refusal = decision_of(planned(ENGINE, policy=policy), ENGINE).refusal
         assert refusal is not None
-        assert not refusal.can_pass
+        assert (refusal.word, refusal.can_pass) == (Word.SMT_ALIGNMENT, False)
+        assert "the slice of engine has 3 cpus, not multiple cpus per core = 2" in refusal.message
 
-    def test_a_pool_with_too_few_whole_cores_for_a_slice_is_refused(self) -> None:
-        policy = replace(POLICY, reserved=CpuSet.parse("0,2,6,4"), cpu_options=frozenset({CpuOption.SLICE_FULL_CORES}))
-        what = pod(app("a", 2, 1), app("b"), cpu=3, gib=8, intent=Intent(numa_policy="none"))
-        lonely = machine([cpu for cpu in H12.cpus if cpu.id in {0, 2, 4, 6, 8, 10}])
-        answer = planned(what, machine=lonely, policy=replace(policy, reserved=CpuSet.parse("0,2,4")))
-        assert word_of(answer, what) is Word.UNEXPECTED_ADMISSION
+    def test_a_pool_with_too_few_whole_cores_for_its_slices_is_told(self) -> None:
+        options = frozenset({CpuOption.SLICE_FULL_CORES, CpuOption.DISTRIBUTE_CPUS_ACROSS_CORES})
+        policy = Policy(CpuSet.parse("0,40"), cpu_options=options)
+        what = pod(app("a", 2, 1), app("b"), cpu=4, gib=8)
+        answer = planned(what, machine=D80, policy=policy)
+        assert cpus(entry_of(answer, what)) == {"a": "1-2", "b": "3-4"}
+        assert decision_of(answer, what).outcome is Outcome.DEGRADED
+        assert word_of(answer, what) is Word.SMT_ALIGNMENT
+        again = planned(what, machine=D80, policy=policy, ledger=answer.ledger)
+        assert again.decisions[0].refusal == answer.decisions[0].refusal
 
     def test_by_the_kubelets_rules_an_empty_shared_pool_refuses_the_pod(self) -> None:  # 2.6
         starved = pod(app("engine", 4, 1), app("log"), cpu=4, gib=8)

@@ -83,7 +83,7 @@ class _Row:
         keep, mems = self.kept.get(one.name, CpuSet()), self.mems.get(one.name, NodeSet())
         hinted = self.for_all
         if hinted is None and (count or memory):
-            cpus, blocks = keep | self.reusable, self._reusable_blocks()
+            cpus, blocks = keep | self._reusable(one), self._reusable_blocks()
             answer = hint(self.want, self.vacant, count, self.free, cpus, memory, mems, blocks)
             if isinstance(answer, NotPlaced):
                 self.weighed = answer.hints
@@ -93,7 +93,7 @@ class _Row:
             self.entries.append(ContainerEntry(one.name, Isolation.HOST, kind=one.kind))
             return None
         self.weighed = hinted.weighed
-        got = self._cpus(count, hinted, keep)
+        got = self._cpus(count, hinted, keep, self._reusable(one))
         if isinstance(got, Refused):
             return got
         booked = self._blocks(memory, hinted, mems)
@@ -107,12 +107,18 @@ class _Row:
         self.reusable = reusable_after(self.reusable, one.kind, got)
         return None
 
-    def _cpus(self, count: int, hinted: Hinted, keep: CpuSet) -> CpuSet | Refused:
+    def _reusable(self, one: Container) -> CpuSet:
+        """What *one* may use of earlier init containers' CPUs: not what later containers held and keep."""
+        done = {entry.name for entry in self.entries}
+        later = (cpus for name, cpus in self.kept.items() if name != one.name and name not in done)
+        return self.reusable - CpuSet.union(later)
+
+    def _cpus(self, count: int, hinted: Hinted, keep: CpuSet, reusable: CpuSet) -> CpuSet | Refused:
         if not count:
             return CpuSet()
         others = replace(self.vacant, owned=self.vacant.owned | self.taken)
         refused = others.misaligned(self.want.policy, count) if len(keep) != count else None
-        return refused or take_near(others, self.want.policy, self.free, count, hinted.hint.nodes, keep, self.reusable)
+        return refused or take_near(others, self.want.policy, self.free, count, hinted.hint.nodes, keep, reusable)
 
     def _blocks(self, memory: Amounts, hinted: Hinted, mems: NodeSet) -> tuple[Block, ...] | Refused:
         """Book *memory*, out of what earlier standard init containers had first, whose records it is taken off."""

@@ -96,10 +96,15 @@ class _Turn:
 _T = TypeVar("_T")
 
 
-def _refused_in_the_end(waiting: Sequence[_T], attempt: Callable[[_T], NotPlaced | None]) -> list[tuple[_T, NotPlaced]]:
-    """Attempt each in turn, until nothing more succeeds: what one takes or gives back may help another."""
+def _refused_in_the_end(
+    waiting: Sequence[_T], attempt: Callable[[Sequence[_T]], list[tuple[_T, NotPlaced]]]
+) -> list[tuple[_T, NotPlaced]]:
+    """Attempt all, and those that were refused again, until nothing more succeeds: one may make room for another.
+
+    Else the next plan, with nothing changed, would differ from this one.
+    """
     while waiting:
-        refused = [(one, not_placed) for one in waiting if (not_placed := attempt(one))]
+        refused = attempt(waiting)
         if len(refused) == len(waiting):
             return refused
         waiting = [one for one, _ in refused]
@@ -153,27 +158,35 @@ class _Node:
             self._unclaim(turn, held)
             self._stays_or_moves(turn, held, not_placed)
 
-    def _adjusted(self, change: tuple[_Turn, PodEntry]) -> NotPlaced | None:
-        turn, held = change
-        self._unclaim(turn, held)
-        answer = self._place(turn, held)
-        if isinstance(answer, NotPlaced):
-            self._claim(turn, held)
-            return answer
-        self._settle(turn, answer)
-        return None
+    def _adjusted(self, changing: Sequence[tuple[_Turn, PodEntry]]) -> list[tuple[tuple[_Turn, PodEntry], NotPlaced]]:
+        refused = []
+        for turn, held in changing:
+            self._unclaim(turn, held)
+            answer = self._place(turn, held)
+            if isinstance(answer, Placed):
+                self._settle(turn, answer)
+            else:
+                self._claim(turn, held)
+                refused.append(((turn, held), answer))
+        return refused
 
     def place_what_is_new(self) -> None:
         for turn, not_placed in _refused_in_the_end(self._new, self._placed):
             self._shares(turn, Outcome.SHARED, not_placed.refused, not_placed.hints)
 
-    def _placed(self, turn: _Turn) -> NotPlaced | None:
-        answer = self._place(turn)
-        if isinstance(answer, NotPlaced):
-            self._owe(turn.pod, None)
-            return answer
-        self._settle(turn, answer)
-        return None
+    def _placed(self, new: Sequence[_Turn]) -> list[tuple[_Turn, NotPlaced]]:
+        """Nothing is owed to a pod that may yet be placed; to one that was refused, by those that come after it."""
+        for turn in new:
+            self._owed.pop(turn.pod.uid, None)
+        refused = []
+        for turn in new:
+            answer = self._place(turn)
+            if isinstance(answer, Placed):
+                self._settle(turn, answer)
+            else:
+                self._owe(turn.pod, None)
+                refused.append((turn, answer))
+        return refused
 
     def _sort_in_new(self, turn: _Turn) -> None:
         """Only what could be placed is a candidate: the requests of the others count from the start."""
@@ -194,18 +207,16 @@ class _Node:
             self.owned,
             self._all_booked(),
             _apart(self._world),
-            self._owed_cpus(turn.pod.uid),
+            self._owed_cpus(),
             self._world.devices,
         )
         return place(turn.pod, turn.want, vacant, held)
 
-    def _owed_cpus(self, uid: PodUid) -> int:
-        """What the node shared pool owes to others than the pod *uid*."""
+    def _owed_cpus(self) -> int:
         policy = self._world.policy
         if not policy.rules.shared_pool_kept:
             return 0
-        millicpu = sum(self._owed.values()) - self._owed.get(uid, 0)
-        return max(policy.min_shared_cpus, -(-millicpu // 1000))
+        return max(policy.min_shared_cpus, -(-sum(self._owed.values()) // 1000))
 
     def _own(self, entry: PodEntry) -> None:
         self.entries[entry.uid] = entry
@@ -241,7 +252,7 @@ class _Node:
 
     def _stays(self, turn: _Turn, held: PodEntry, refused: Refused | None, hints: tuple[HintWeighed, ...] = ()) -> None:
         """The pod has what it *held*; *refused* is the change that it asked for."""
-        self._settle(turn, Placed(held, hints, refused or missing_of(turn.want, held)))
+        self._settle(turn, Placed(held, hints, refused or missing_of(turn.want, self._world.topology, held)))
 
     def _stays_or_moves(self, turn: _Turn, held: PodEntry, not_placed: NotPlaced) -> None:
         """A change that cannot be had changes nothing. A pod that lost CPUs is taken anew, or keeps the others."""

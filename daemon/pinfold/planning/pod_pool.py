@@ -3,6 +3,7 @@
 Pure. Source: KEP-5526; the kubelet's ``staticPolicy.AllocatePod``.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from pinfold.cpuset import CpuSet, NodeSet
@@ -14,8 +15,9 @@ from pinfold.planning.pools import Take, divide
 from pinfold.planning.reasons import Refused, Word
 from pinfold.planning.regime import Wanted
 from pinfold.planning.take import take
-from pinfold.planning.vacancy import Held, NotPlaced, Placed, Vacant, not_enough, take_near, whole_cores
-from pinfold.pods.model import Pod
+from pinfold.planning.units import units
+from pinfold.planning.vacancy import Held, NotPlaced, Placed, Vacant, take_near, whole_cores
+from pinfold.pods.model import ContainerKind, Pod
 from pinfold.topology.model import Topology
 
 
@@ -29,9 +31,9 @@ def place_pool(
     slices = want.slices
     topology, count, keep = vacant.topology, want.pool_cpus, held.cpus
     refused = vacant.misaligned(want.policy, count) if len(keep) != count else None
+    refused = refused or uneven(want, topology)
     if len(keep) > count:
-        kept = [resized(topology, cpus, slices[name], cpus) for name, cpus in held.slices.items() if name in slices]
-        keep = resized(topology, keep, count, CpuSet(), spared=CpuSet.union(kept))
+        keep = resized(topology, keep, count, CpuSet(), spared=_lasting(pod, slices, held, topology))
     free = vacant.candidates(want, count, keep)
     if hinted is None:
         hinted = hint(want, vacant, count, free, keep, want.memory, held.mems)
@@ -41,8 +43,6 @@ def place_pool(
     if isinstance(pool, Refused):
         return NotPlaced(pool, hinted.weighed)
     containers = divide(pool, pod.containers, slices, held.slices, cutter(want, topology))
-    if isinstance(containers, Refused):
-        return NotPlaced(containers, hinted.weighed)
     booking = vacant.booked(want.memory, hinted.hint, held.mems)
     if isinstance(booking, Refused):
         if held.mems or not pool or not vacant.does_without(want.memory, want.policy):
@@ -63,7 +63,16 @@ def place_pool(
     )
     if refused := _unbalanced(want, entry) or vacant.too_few_left(pool):
         return NotPlaced(refused, hinted.weighed)
-    return Placed(entry, hinted.weighed, missing)
+    return Placed(entry, hinted.weighed, missing or broken_cores(want, topology, entry))
+
+
+def _lasting(pod: Pod, slices: Mapping[str, int], held: Held, topology: Topology) -> CpuSet:
+    """What the slices that live as long as the pod keep of their CPUs."""
+    return CpuSet.union(
+        resized(topology, own, slices[one.name], own)
+        for one in pod.containers
+        if one.kind is not ContainerKind.INIT and one.name in slices and (own := held.slices.get(one.name))
+    )
 
 
 def _own_blocks(want: Wanted, container: str, mems: NodeSet) -> tuple[Block, ...]:
@@ -72,29 +81,49 @@ def _own_blocks(want: Wanted, container: str, mems: NodeSet) -> tuple[Block, ...
     return tuple(Block(mems, resource, size) for resource, size in amounts.items())
 
 
-def cutter(want: Wanted, topology: Topology) -> Take[Refused]:
-    """How a slice is taken out of what is free in the pool."""
+def cutter(want: Wanted, topology: Topology) -> Take:
+    """How a slice is taken out of what is free in the pool, which is enough: by whole cores, if that is asked for."""
     options, rules = want.policy.cpu_options, want.policy.rules
-    full_cores = CpuOption.SLICE_FULL_CORES in options
 
-    def cut(free: CpuSet, count: int, keep: CpuSet) -> CpuSet | Refused:
-        free = whole_cores(topology, free) if full_cores else free
-        keep &= free
-        cpus = resized(topology, keep, count, free) if keep else take(topology, free, count, options, rules)
-        if isinstance(cpus, Refused):
-            return cpus
-        if len(cpus) < count:
-            return not_enough(count, len(free))
-        if full_cores and whole_cores(topology, cpus) != cpus:
-            return Refused(
-                Word.SMT_ALIGNMENT,
-                f"SMT Alignment Error: {count} CPUs of the pool are no whole cores",
-                can_pass=False,
-                remedy=f"slices of whole cores, or no {CpuOption.SLICE_FULL_CORES}",
-            )
-        return cpus
+    def cut(free: CpuSet, count: int, keep: CpuSet) -> CpuSet:
+        if CpuOption.SLICE_FULL_CORES in options and len(whole := whole_cores(topology, free)) >= count:
+            free = whole
+        if keep & free:
+            return resized(topology, keep & free, count, free)
+        cpus = take(topology, free, count, options, rules)
+        return cpus if isinstance(cpus, CpuSet) else free
 
     return cut
+
+
+def uneven(want: Wanted, topology: Topology) -> Refused | None:
+    """Why slices of these sizes can never be whole cores, where that is asked for."""
+    per_core = units(topology).cpus_per_core
+    odd = {name: count for name, count in want.slices.items() if count % per_core}
+    if not odd or CpuOption.SLICE_FULL_CORES not in want.policy.cpu_options:
+        return None
+    name, count = next(iter(odd.items()))
+    return Refused(
+        Word.SMT_ALIGNMENT,
+        f"SMT Alignment Error: the slice of {name} has {count} cpus, not multiple cpus per core = {per_core}",
+        can_pass=False,
+        remedy=f"slices of whole cores, or no {CpuOption.SLICE_FULL_CORES}",
+    )
+
+
+def broken_cores(want: Wanted, topology: Topology, entry: PodEntry) -> Refused | None:
+    """Which slices are not made of whole cores, though that is asked for."""
+    if CpuOption.SLICE_FULL_CORES not in want.policy.cpu_options:
+        return None
+    broken = [f"{name} {cpus}" for name, cpus in entry.slices.items() if whole_cores(topology, cpus) != cpus]
+    if not broken or not entry.cpus:
+        return None
+    return Refused(
+        Word.SMT_ALIGNMENT,
+        f"SMT Alignment Error: its pool {entry.cpus} has too few whole cores for the slices {', '.join(broken)}",
+        can_pass=False,
+        remedy="a pool that is taken anew when more whole cores are free",
+    )
 
 
 def _unbalanced(want: Wanted, entry: PodEntry) -> Refused | None:

@@ -5,16 +5,13 @@ Source: the kubelet's ``staticPolicy.AllocatePod`` and ``validatePodScopeResourc
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
 
 from pinfold.cpuset import CpuSet
 from pinfold.planning.ledger import ContainerEntry, Isolation
-from pinfold.planning.reasons import Refused
 from pinfold.pods.model import Container, ContainerKind
 
-No = TypeVar("No", bound=Refused)
-Take = Callable[[CpuSet, int, CpuSet], CpuSet | No]
-"""(free CPUs, how many, those to keep or to be near to) → which, or why not."""
+Take = Callable[[CpuSet, int, CpuSet], CpuSet]
+"""(free CPUs, how many of them, those to keep or to be near to) → which."""
 
 
 def emptied_by(containers: Iterable[Container], slices: Mapping[str, int], size: int) -> str | None:
@@ -52,8 +49,8 @@ def divide(
     containers: Iterable[Container],
     slices: Mapping[str, int],
     held: Mapping[str, CpuSet],
-    take: Take[No],
-) -> tuple[ContainerEntry, ...] | No:
+    take: Take,
+) -> tuple[ContainerEntry, ...]:
     """Give each container its slice of *pool*, or what it shares, in spec order; ephemeral ones get no entry.
 
     Where there is no pool, all run in the node shared pool.
@@ -63,9 +60,11 @@ def divide(
     lasting = [one for one in containers if one.kind is not ContainerKind.EPHEMERAL]
     if not pool:
         return tuple(ContainerEntry(one.name, Isolation.HOST, kind=one.kind) for one in lasting)
-    kept = _kept(pool, lasting, slices, held, take)
-    if not isinstance(kept, dict):
-        return kept
+    kept = {
+        one.name: take(own, min(len(own), slices[one.name]), own)
+        for one in lasting
+        if one.name in slices and (own := held.get(one.name, CpuSet()) & pool)
+    }
     claimed = CpuSet.union(kept[one.name] for one in lasting if one.name in kept and one.kind is not ContainerKind.INIT)
     cut: dict[str, CpuSet] = {}
     before: dict[str, CpuSet] = {}
@@ -75,11 +74,8 @@ def divide(
         if not (size := slices.get(one.name)):
             continue
         candidates = free if one.kind is ContainerKind.INIT else free - (claimed - kept.get(one.name, CpuSet()))
-        cpus = take(candidates, size, kept.get(one.name, CpuSet()))
-        if not isinstance(cpus, CpuSet):
-            return cpus
-        cut[one.name] = cpus
-        free = free if one.kind is ContainerKind.INIT else free - cpus
+        cut[one.name] = take(candidates, size, kept.get(one.name, CpuSet()))
+        free = free if one.kind is ContainerKind.INIT else free - cut[one.name]
     return tuple(
         ContainerEntry(one.name, Isolation.CONTAINER, cut[one.name], kind=one.kind)
         if one.name in cut
@@ -88,22 +84,3 @@ def divide(
         )
         for one in lasting
     )
-
-
-def _kept(
-    pool: CpuSet,
-    containers: Iterable[Container],
-    slices: Mapping[str, int],
-    held: Mapping[str, CpuSet],
-    take: Take[No],
-) -> dict[str, CpuSet] | No:
-    """What each container with a slice keeps of the one it held."""
-    kept: dict[str, CpuSet] = {}
-    for one in containers:
-        own = held.get(one.name, CpuSet()) & pool
-        if own and one.name in slices:
-            cpus = take(own, min(len(own), slices[one.name]), own)
-            if not isinstance(cpus, CpuSet):
-                return cpus
-            kept[one.name] = cpus
-    return kept

@@ -8,10 +8,12 @@ from enum import StrEnum
 
 from pinfold.cpuset import CpuSet
 from pinfold.planning.ledger import Isolation, PodEntry
+from pinfold.planning.pod_pool import broken_cores
 from pinfold.planning.pools import divide, left_to_share
 from pinfold.planning.reasons import Refused, Word
 from pinfold.planning.regime import Wanted
 from pinfold.pods.model import CPU, ContainerKind, Intent, Pod, QosClass
+from pinfold.topology.model import Topology
 
 
 class Standing(StrEnum):
@@ -81,7 +83,7 @@ def _what_it_keeps(_free: CpuSet, _count: int, keep: CpuSet) -> CpuSet:
     return keep
 
 
-def missing_of(want: Wanted, entry: PodEntry) -> Refused | None:
+def missing_of(want: Wanted, topology: Topology, entry: PodEntry) -> Refused | None:
     """What *entry* lacks of what the pod wanted when it was placed."""
     starved = want.starved or (want.starved_memory if entry.booked else None)
     if starved and bool(entry.cpus) == bool(want.pool_cpus):
@@ -91,7 +93,7 @@ def missing_of(want: Wanted, entry: PodEntry) -> Refused | None:
     else:
         lacking = any(one.name in want.container_memory and not one.blocks for one in entry.containers)
     if not lacking or entry.asked.keys() <= {CPU}:
-        return None
+        return broken_cores(want, topology, entry)
     return Refused(
         Word.UNEXPECTED_ADMISSION,
         "its memory is not bound to NUMA nodes: when it was placed, none had room for it",
