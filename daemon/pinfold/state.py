@@ -108,6 +108,19 @@ def load(directory: Path, boot: str) -> Checkpoint | None:
         return None
     except OSError as error:
         raise StateError(f"{path} cannot be read: {error.strerror}.") from error
+    checkpoint, own_boot = _read(text, path)
+    if own_boot != boot:
+        raise StateError(f"{path} is from another boot of this machine, or from another machine.")
+    return checkpoint
+
+
+def checkpoint_of(text: str, path: Path) -> Checkpoint:
+    """The checkpoint in *text*, of whatever boot and machine: for a look at another node. Raises StateError."""
+    return _read(text.encode(), path)[0]
+
+
+def _read(text: bytes, path: Path) -> tuple[Checkpoint, str]:
+    """The checkpoint and the boot that it is of."""
     try:
         document = json.loads(text)
         version, data = document["version"], document["data"]
@@ -115,9 +128,7 @@ def load(directory: Path, boot: str) -> Checkpoint | None:
             raise StateError(f"{path} is of version {version}, this pinfold reads {VERSION}.")
         if document["sha256"] != _checksum(data):
             raise StateError(f"{path} is damaged: its checksum does not fit.")
-        if data["bootID"] != boot:
-            raise StateError(f"{path} is from another boot of this machine, or from another machine.")
-        return _checkpoint(data)
+        return _checkpoint(data), str(data["bootID"])
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise StateError(f"{path} is damaged: {type(error).__name__}: {error}.") from error
 

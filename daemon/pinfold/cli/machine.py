@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pinfold.errors import PinfoldError
 from pinfold.topology.model import Topology
+from pinfold.topology.shape import is_shape, shaped
 from pinfold.topology.sysfs import read_topology
 
 MAX_FILE_BYTES = 1 << 16
@@ -30,10 +31,12 @@ class MachineError(PinfoldError):
 def machine(place: str | None) -> Topology:
     """Read this machine (None), ``<place>/sys``, or an archive of it; ARCHIVE:DIR is one of several in an archive.
 
-    Raises MachineError, TopologyError.
+    Or make the regular one that the words mean, ``2x8x2``. Raises MachineError, TopologyError, ShapeError.
     """
     if place is None:
         return read_topology()
+    if is_shape(place):
+        return shaped(place)
     path, inner = Path(place), ""
     if path.is_dir():
         return read_topology(path)

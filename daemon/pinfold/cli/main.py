@@ -86,9 +86,20 @@ def _topology(commands: "_Commands[argparse.ArgumentParser]") -> argparse.Argume
 
 def _plan(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentParser:
     command = _command(commands, "plan", "Say which CPUs pods would get on a machine, and why. Needs no node, no root.")
-    command.add_argument(
-        "--pods", metavar="FILE", nargs="+", required=True, help="pod manifests, YAML or JSON; - is stdin"
+    add = command.add_argument
+    add("--pods", metavar="FILE", nargs="+", default=[], help="pod manifests, YAML or JSON; - is stdin")
+    add("--ledger", metavar="FILE", help="who owns what already: a checkpoint.json, or a kubelet's cpu_manager_state")
+    add("--add", metavar="FILE", nargs="+", default=[], help="and what would change if these pods came")
+    add("--remove", metavar="NS/POD", nargs="+", default=[], help="if these went")
+    change = "if these grew or shrank: NS/POD=cpu=6,memory=1Gi, or NS/POD/CONTAINER=..."
+    add("--resize", metavar="CHANGE", nargs="+", default=[], help=change)
+    add(
+        "--fits",
+        metavar="N",
+        type=int,
+        help="how many more pods like one of them fit, up to N, and what blocks the next",
     )
+    add("--like", metavar="NS/POD", help="like which (the last)")
     _configured(command)
     return _machine(command)
 
@@ -152,7 +163,9 @@ def _assignment(text: str) -> tuple[str, str]:
 def _machine(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
     command.add_argument(
         "--sysfs",
+        "--machine",
         metavar="PLACE",
-        help="another machine: a directory that holds its sys/, or a tar archive of it (FILE:DIR: one of several)",
+        help="another machine: a directory that holds its sys/, a tar archive of it (FILE:DIR: one of several), or"
+        " SOCKETSx[NODESx]CORESxTHREADS, such as 2x8x2",
     )
     return command

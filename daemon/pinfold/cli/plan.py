@@ -4,7 +4,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ from pinfold.cli.machine import machine
 from pinfold.cli.output import say, say_json
 from pinfold.cli.terminal import Ink, Line, Span, paragraph, plain
 from pinfold.cli.view import shown
+from pinfold.cli.whatif import WhatIfError, changes_json, changes_told, fit_json, fit_told, read_ledger, resizes
 from pinfold.config import policy
 from pinfold.errors import PinfoldError
 from pinfold.planning.ledger import Ledger
-from pinfold.planning.planner import World, plan
-from pinfold.pods.model import InvalidPod
+from pinfold.planning.planner import Plan, World, plan
+from pinfold.planning.whatif import Change, Fit, changes, fit, with_pods, without_pods
+from pinfold.pods.model import InvalidPod, Pod
 from pinfold.pods.reader import read_pods
 from pinfold.pods.review import Review, review
 from pinfold.report.snapshot import Exclusivity, Mode, Snapshot, pod_statuses
@@ -37,6 +39,7 @@ class ManifestError(PinfoldError):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
+    file: str
     where: str
     raw: Mapping[str, Any]
     review: Review
@@ -47,13 +50,28 @@ class Manifest:
         return self.review.meant or self.raw
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was planned, and what it changes."""
+
+    planned: Plan
+    running: tuple[Pod, ...]
+    changes: tuple[Change, ...] | None = None
+    """None: no change was asked about."""
+    fit: Fit | None = None
+    like: Pod | None = None
+    """The pod of which *fit* tells how many more there is room for."""
+
+
 def main(options: Namespace) -> int:
+    if not (options.pods or options.add or options.ledger):
+        raise WhatIfError("nothing to plan. Name pods with --pods FILE, or who owns what with --ledger FILE.")
     topology = machine(options.sysfs)
     node_policy, warnings = policy(configured(options), topology)
-    manifests, faults = _manifests(options.pods)
-    pods, invalid = read_pods((one.where, _with_uid(one.planned, at)) for at, one in enumerate(manifests))
-    running = tuple(pod for pod in pods if not pod.terminal)
-    planned = plan(World(topology, node_policy, running), Ledger())
+    manifests, faults = _manifests([*options.pods, *options.add])
+    there, invalid = _read(manifests, options.pods)
+    added, more_invalid = _read(manifests, options.add)
+    answer = _answered(options, World(topology, node_policy, there), added)
     now = time.time()
     snapshot = Snapshot(
         node=options.sysfs or "this machine",
@@ -67,17 +85,50 @@ def main(options: Namespace) -> int:
         exclusivity_reason="",
         topology=topology,
         policy=node_policy,
-        node_shared=planned.node_shared,
-        pods=pod_statuses(running, planned),
-        invalid=(*faults, *invalid),
+        node_shared=answer.planned.node_shared,
+        pods=pod_statuses(answer.running, answer.planned),
+        invalid=(*faults, *invalid, *more_invalid),
         warnings=warnings,
     )
     status = to_json(snapshot)
     if options.output == "json":
-        say_json({"apiVersion": API_VERSION, "kind": "Plan", "manifests": _reviews(manifests), "status": status})
+        say_json(_json(manifests, status, answer))
     else:
-        _say(manifests, status)
+        _say(manifests, status, answer, options.fits)
     return 1 if snapshot.invalid or any(one.review.findings for one in manifests) else 0
+
+
+def _answered(options: Namespace, world: World, added: tuple[Pod, ...]) -> Answer:
+    """Raises WhatIfError."""
+    ledger = Ledger()
+    if options.ledger:
+        ledger = read_ledger(options.ledger, world.pods, world.policy)
+        world = replace(world, lingering=frozenset(ledger.entries.keys() - {pod.uid for pod in world.pods}))
+    planned = before = plan(world, ledger)
+    asked = bool(options.add or options.remove or options.resize)
+    if asked:
+        names = {pod.full_name for pod in world.pods} | {entry.full_name for entry in ledger.entries.values()}
+        if unknown := [name for name in options.remove if name not in names]:
+            raise WhatIfError(f"--remove {unknown[0]}: there is no such pod. There are {', '.join(sorted(names))}.")
+        gone = {entry.uid for entry in ledger.entries.values() if entry.full_name in options.remove}
+        world = replace(without_pods(world, options.remove), lingering=world.lingering - gone)
+        world = with_pods(world, (*resizes(world.pods, options.resize), *added))
+        planned = plan(world, before.ledger)
+    changed = changes(before, planned) if asked else None
+    if options.fits is None:
+        return Answer(planned, world.pods, changed)
+    like = next((pod for pod in world.pods if pod.full_name == options.like), None) if options.like else None
+    like = like or (world.pods[-1] if world.pods and not options.like else None)
+    if like is None:
+        raise WhatIfError("--fits: like which pod? Name one of --pods with --like NAMESPACE/POD.")
+    return Answer(planned, world.pods, changed, fit(world, planned.ledger, like, options.fits), like)
+
+
+def _read(manifests: list[Manifest], files: list[str]) -> tuple[tuple[Pod, ...], tuple[InvalidPod, ...]]:
+    """The pods of *files* that are not at their end."""
+    objects = [(one.where, _with_uid(one.planned, at)) for at, one in enumerate(manifests) if one.file in files]
+    pods, invalid = read_pods(objects)
+    return tuple(pod for pod in pods if not pod.terminal), invalid
 
 
 def _manifests(files: list[str]) -> tuple[list[Manifest], list[InvalidPod]]:
@@ -87,7 +138,7 @@ def _manifests(files: list[str]) -> tuple[list[Manifest], list[InvalidPod]]:
     for name in files:
         found = read(_bytes(name), plain(name))
         faults += found.faults
-        manifests += [Manifest(where, raw, review(raw)) for where, raw in found.objects.items()]
+        manifests += [Manifest(name, where, raw, review(raw)) for where, raw in found.objects.items()]
     return manifests, faults
 
 
@@ -117,7 +168,16 @@ def _reviews(manifests: list[Manifest]) -> list[dict[str, Any]]:
     return [{"where": one.where, "findings": list(one.review.findings), "meant": one.review.meant} for one in manifests]
 
 
-def _say(manifests: list[Manifest], status: dict[str, Any]) -> None:
+def _json(manifests: list[Manifest], status: dict[str, Any], answer: Answer) -> dict[str, Any]:
+    document = {"apiVersion": API_VERSION, "kind": "Plan", "manifests": _reviews(manifests), "status": status}
+    if answer.changes is not None:
+        document["changes"] = changes_json(answer.changes)
+    if answer.fit:
+        document["fits"] = fit_json(answer.fit)
+    return document
+
+
+def _say(manifests: list[Manifest], status: dict[str, Any], answer: Answer, most: int) -> None:
     for one in manifests:
         say(_findings(one))
         if one.review.meant:
@@ -126,6 +186,10 @@ def _say(manifests: list[Manifest], status: dict[str, Any]) -> None:
     say(shown(status, every_pod=True))
     for pod in status["pods"]:
         say([(), *explained(pod, running=False)])
+    if answer.changes is not None:
+        say([(), *changes_told(answer.changes)])
+    if answer.fit and answer.like:
+        say([(), *fit_told(answer.fit, answer.like, most)])
 
 
 def _findings(manifest: Manifest) -> Iterator[Line]:

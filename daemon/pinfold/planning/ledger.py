@@ -70,6 +70,10 @@ class PodEntry:
     """The pool's partition is ``isolated``: no load balancing in it."""
 
     @property
+    def full_name(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    @property
     def slices(self) -> Mapping[str, CpuSet]:
         return {one.name: one.cpus for one in self.containers if one.isolation is Isolation.CONTAINER}
 
