@@ -6,7 +6,7 @@ import resource
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pinfold.cpuset import CpuSet, NodeSet
@@ -84,6 +84,7 @@ def full() -> Checkpoint:
 
 
 @given(checkpoint=checkpoints)
+@settings(max_examples=25)  # each is synced to the disk
 def test_what_is_saved_comes_back(tmp_path_factory: pytest.TempPathFactory, checkpoint: Checkpoint) -> None:
     directory = StateDirectory(tmp_path_factory.mktemp("state"))
     directory.save(checkpoint, BOOT)
