@@ -29,6 +29,7 @@ MODELS = {"6.1": V6_1, "6.12": V6_12, "new": V7_3}
 ISOLCPUS = "6-7"
 SHARE = 0.1  # of the steps are taken on a machine that was booted with isolcpus=
 MOST_KEPT_OUT = 0.05
+OFTEN = 50  # what a long run should meet each row
 Kernel = Literal["6.1", "6.12", "new"]
 
 
@@ -72,7 +73,6 @@ def compare(kernel: Kernel, bench: Bench, sequences: list[Sequence], run: Run) -
             append=f"isolcpus={bench.isolcpus}" if bench.isolcpus else "",
             shares=[Path(folder)],
             timeout_s=600 + steps * 0.3,
-            echo=bool(__import__("os").environ.get("DIFF_ECHO")),
         )
     passed = 0
     for line in done.output.splitlines():
@@ -110,6 +110,8 @@ def report(run: Run, kernel: str, seed: int) -> int:
         print(f"  {count} {fault.value}")
     if run.not_taken:
         print(f"{run.not_taken} steps not taken: after a difference the rest of its sequence says nothing")
+    if rare := run.tally.rare(OFTEN):
+        print(f"met less than {OFTEN} times: {'; '.join(rare)}")
     if too_many := kept_out > MOST_KEPT_OUT * (taken + kept_out):
         print(f"more than {MOST_KEPT_OUT:.0%} kept out")
     print(f"{run.passed} passed, {run.failed} failed")

@@ -12,12 +12,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Protocol
 
 MOUNT = "/sys/fs/cgroup"
 CPUS = "/sys/devices/system/cpu"
 DEBUG = "/sys/kernel/debug"
 SETTLE_S = 20.0  # 6.1 gives the CPUs of a removed partition back from a work queue
 CAP_SYS_ADMIN = 21
+
+
+Rows = list[tuple[list[str], str, dict[str, str | None]]]
 
 
 class Difference(Exception):  # noqa: N818 - the finding this program is for
@@ -27,6 +31,18 @@ class Difference(Exception):  # noqa: N818 - the finding this program is for
         super().__init__("; ".join(lines))
         self.at = at
         self.lines = lines
+
+
+class Node(Protocol):
+    """What steps are taken on: this machine, or in a test another model."""
+
+    settle_s: float
+
+    def take(self, packed: list[str]) -> str: ...
+    def read(self, key: str) -> str: ...
+    def forget(self, key: str) -> None: ...
+    def clean(self) -> None: ...
+    def warnings(self) -> list[str]: ...
 
 
 class Machine:
@@ -91,6 +107,9 @@ class Machine:
         if key in self.files:
             os.close(self.files.pop(key))
 
+    def warnings(self) -> list[str]:
+        return self.log.warnings()
+
     def clean(self) -> None:
         """Back to a tree with nothing in it."""
         for key in list(self.files):
@@ -130,31 +149,31 @@ class KernelLog:
         return found
 
 
-def replay(machine: Machine, start: dict[str, str], rows: list[tuple[list[str], str, dict[str, str | None]]]) -> None:
+def replay(node: Node, start: dict[str, str], rows: Rows) -> None:
     """Raises Difference."""
-    machine.clean()
+    node.clean()
     expected = dict(start)
-    _compare(machine, expected, -1)
+    _compare(node, expected, -1)
     for at, (packed, outcome, change) in enumerate(rows):
-        answer = machine.take(packed)
+        answer = node.take(packed)
         if answer != outcome:
             raise Difference(at, [f"the kernel answers {answer or 'ok'}, the model {outcome or 'ok'}"])
         for key, text in change.items():
             if text is None:
                 del expected[key]
-                machine.forget(key)
+                node.forget(key)
             else:
                 expected[key] = text
-        _compare(machine, expected, at)
-        if found := machine.log.warnings():
+        _compare(node, expected, at)
+        if found := node.warnings():
             raise Difference(at, found)
 
 
-def _compare(machine: Machine, expected: dict[str, str], at: int) -> None:
-    deadline = time.monotonic() + machine.settle_s
-    while differ := [key for key, text in expected.items() if machine.read(key) != text]:
+def _compare(node: Node, expected: dict[str, str], at: int) -> None:
+    deadline = time.monotonic() + node.settle_s
+    while differ := [key for key, text in expected.items() if node.read(key) != text]:
         if time.monotonic() > deadline:
-            raise Difference(at, [f"{key}: kernel {machine.read(key)!r}, model {expected[key]!r}" for key in differ])
+            raise Difference(at, [f"{key}: kernel {node.read(key)!r}, model {expected[key]!r}" for key in differ])
         time.sleep(0.02)
 
 

@@ -10,7 +10,7 @@ TRIALS = 250
 
 
 def shortest(
-    machine: "replay.Machine", steps: list[list[str]], lines: list[str], kernel: str, isolcpus: str
+    node: replay.Node, steps: list[list[str]], lines: list[str], kernel: str, isolcpus: str
 ) -> tuple[list[list[str]], list[str]]:
     """The shortest sequence found that still shows some difference, and the difference (delta debugging)."""
     model = next(one for one in KERNELS if one.name == kernel)
@@ -19,19 +19,17 @@ def shortest(
     def differs(candidate: list[list[str]]) -> list[str] | None:
         nonlocal trials
         trials -= 1
-        machine.clean()
-        bench = Bench(
-            model, isolcpus=isolcpus, isolated=machine.read("|cpuset.cpus.isolated") if model.exclusive else ""
-        )
+        node.clean()
+        bench = Bench(model, isolcpus=isolcpus, isolated=node.read("|cpuset.cpus.isolated") if model.exclusive else "")
         sequence = foretold(bench, map(Step.unpacked, candidate))
         rows = zip((step.packed() for step in sequence.steps), sequence.outcomes, sequence.changes, strict=True)
         try:
-            replay.replay(machine, sequence.start, list(rows))
+            replay.replay(node, sequence.start, list(rows))
         except replay.Difference as found:
             return found.lines
         return None
 
-    machine.settle_s, patient_s = 1.0, machine.settle_s  # what differs now is known to stay so
+    node.settle_s, patient_s = 1.0, node.settle_s  # what differs now is known to stay so
     size = max(1, len(steps) // 2)
     while trials > 0:
         for start in range(0, len(steps) - 1, size):  # the last step is the one that shows it
@@ -45,5 +43,5 @@ def shortest(
             if size == 1:
                 break
             size = max(1, size // 2)
-    machine.settle_s = patient_s
+    node.settle_s = patient_s
     return steps, lines

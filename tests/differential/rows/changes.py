@@ -2,7 +2,7 @@
 
 from pinfold.cpuset import CpuSet
 from tests.cpuset_model import Errno, Reason
-from tests.differential.moment import Moment, cpus, exclusive, has, remote, state, valid
+from tests.differential.moment import Moment, cpus, exclusive, has, populated, remote, state, valid
 from tests.differential.steps import Op
 
 from .row import Question, Row, always, becomes, holder_reads, only, reads, refused, takes_effect
@@ -75,7 +75,8 @@ def _loses(word: str, *, last: bool, tasks: bool | None = None) -> Question:
             return False
         if m.before.kernel.exclusive and state(m.before, at.rpartition("/")[0]) != "member":
             return False
-        return (len(m.before.effective(at)) == 1) == last and (tasks is None or _needs(m, at) == tasks)
+        right = tasks is None or (_needs(m, at) if tasks else not populated(m.before, at))
+        return (len(m.before.effective(at)) == 1) == last and right
 
     return case
 

@@ -1,0 +1,152 @@
+"""The differential test itself, without a machine: what it generates, and that it finds what differs."""
+
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pinfold.cpuset import CpuSet
+from tests.cpuset_model import KERNELS, V6_1, V6_12, V7_3, Errno, Kernel, lists
+from tests.differential.__main__ import MOST_KEPT_OUT
+from tests.differential.generate import Generator
+from tests.differential.plan import TASKS, Bench, Sequence, foretold
+from tests.differential.replay import Difference, replay
+from tests.differential.shrink import shortest
+from tests.differential.steps import Step, observed, take
+from tests.differential.tally import Tally
+
+
+class OtherKernel:
+    """A node that behaves as the model of some kernel does."""
+
+    settle_s = 0.0
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.bench = Bench(kernel)
+        self.clean()
+
+    def take(self, packed: list[str]) -> str:
+        outcome = take(self.world, Step.unpacked(packed))
+        self.seen = observed(self.world, TASKS)
+        return outcome.name if outcome else ""
+
+    def read(self, key: str) -> str:
+        return self.seen.get(key, "ENOENT")
+
+    def forget(self, key: str) -> None:
+        assert key not in self.seen
+
+    def clean(self) -> None:
+        self.world = self.bench.boot()
+        self.seen = observed(self.world, TASKS)
+
+    def warnings(self) -> list[str]:
+        return []
+
+
+def generated(kernel: Kernel, steps: int, seed: int = 1) -> tuple[list[Sequence], Generator]:
+    generator = Generator(Bench(kernel), Random(seed))
+    return list(generator.sequences(steps)), generator
+
+
+def rows(sequence: Sequence) -> list[tuple[list[str], str, dict[str, str | None]]]:
+    return list(zip([one.packed() for one in sequence.steps], sequence.outcomes, sequence.changes, strict=True))
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=str)
+def test_the_same_seed_gives_the_same_steps_and_few_are_kept_out(kernel: Kernel) -> None:
+    first, generator = generated(kernel, 1500)
+    again, _ = generated(kernel, 1500)
+    other, _ = generated(kernel, 1500, seed=2)
+    assert [one.line() for one in first] == [one.line() for one in again]
+    assert [one.line() for one in first] != [one.line() for one in other]
+    taken = sum(len(one.steps) for one in first)
+    assert taken >= 1500
+    assert generator.kept_out.total() <= MOST_KEPT_OUT * taken
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=str)
+def test_each_sequence_ends_where_it_began(kernel: Kernel) -> None:
+    for sequence in generated(kernel, 1000)[0]:
+        state: dict[str, str | None] = dict(sequence.start)
+        for change in sequence.changes:
+            state |= change
+        assert {key: text for key, text in state.items() if text is not None} == sequence.start
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=str)
+def test_a_kernel_that_is_as_modelled_passes(kernel: Kernel) -> None:
+    node = OtherKernel(kernel)
+    for sequence in generated(kernel, 600)[0]:
+        replay(node, sequence.start, rows(sequence))
+
+
+def test_a_difference_is_found_and_shown_by_the_shortest_sequence() -> None:
+    """7.3 takes the place of 6.12: a pod with processes may have its set emptied."""
+    node = OtherKernel(V7_3)
+    noise = ("S", "K/B", "K/podC")
+    steps = [
+        Step.unpacked(["write", "", "cgroup.subtree_control", "+cpuset", "", ""]),
+        *(Step.unpacked(["mkdir", path, "", "", "", ""]) for path in ("K", *noise)),
+        *(Step.unpacked(["write", path, "cpuset.cpus", "1-3", "", ""]) for path in ("K", "S")),
+        Step.unpacked(["move a task", "S", "", "", "t1", ""]),
+        Step.unpacked(["CPU offline", "", "", "5", "", ""]),
+        Step.unpacked(["write", "S", "cpuset.cpus", "", "", ""]),
+    ]
+    plan = foretold(Bench(V6_12), steps)
+    with pytest.raises(Difference, match="the kernel answers ok, the model ENOSPC") as found:
+        replay(node, plan.start, rows(plan))
+    assert found.value.at == len(steps) - 1
+
+    packed, lines = shortest(node, [one.packed() for one in steps], found.value.lines, "6.12", "")
+    assert [str(Step.unpacked(one)) for one in packed] == [
+        "echo '+cpuset' >//cgroup.subtree_control",
+        "mkdir S",
+        "echo '1-3' >S/cpuset.cpus",
+        "echo $t1 >S/cgroup.procs",
+        "echo '' >S/cpuset.cpus",
+    ]
+    assert lines == ["the kernel answers ok, the model ENOSPC"]
+
+
+def test_a_file_that_reads_otherwise_is_a_difference() -> None:
+    node = OtherKernel(V6_1)
+    sequence = foretold(Bench(V6_1), [Step.unpacked(["write", "", "cgroup.subtree_control", "+cpuset", "", ""])])
+    sequence.changes[0]["|cgroup.subtree_control"] = "cpuset memory"
+    with pytest.raises(Difference, match="kernel 'cpuset', model 'cpuset memory'"):
+        replay(node, sequence.start, rows(sequence))
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=str)
+def test_the_rows_of_the_documentation_say_what_the_model_does(kernel: Kernel) -> None:
+    tally = Tally(kernel)
+    for sequence in generated(kernel, 3000)[0]:
+        tally.add(sequence, len(sequence.steps))
+    assert not tally.otherwise
+    assert sum(count > 0 for count in tally.met.values()) > 25
+
+
+@given(st.integers(0, (1 << 16) - 1))
+def test_the_kernels_parser_reads_the_lists_that_we_write(bits: int) -> None:
+    assert lists.bits(str(CpuSet(bits)), 16) == bits
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        pytest.param("N", 1 << 7, id="N-is-the-last-id"),
+        pytest.param("All", 0xFF, id="all-in-any-case"),
+        pytest.param(" 1,, 3 ", 0b1010, id="blanks-separate-too"),
+        pytest.param("0-7:3/4", 0b01110111, id="three-of-each-four"),
+        pytest.param("0-7:5/4", Errno.EINVAL, id="more-than-the-group-has"),
+        pytest.param("0-7:0/0", Errno.EINVAL, id="a-group-of-none"),
+        pytest.param("1:1/1", Errno.EINVAL, id="a-pattern-needs-a-range"),
+        pytest.param("5-3", Errno.EINVAL, id="backwards"),
+        pytest.param("8", Errno.ERANGE, id="too-large"),
+        pytest.param("4294967296", Errno.EOVERFLOW, id="beyond-32-bits"),
+        pytest.param("-1", Errno.EINVAL, id="no-number"),
+    ],
+)
+def test_the_kernels_parser_takes_more_and_refuses_by_errno(text: str, answer: int | Errno) -> None:
+    assert lists.bits(text, 8) == answer
