@@ -109,21 +109,8 @@ class ExclusiveSets(Rules):
             not cpus & self.active and self.occupied(group)
         )
 
-    def occupied(self, group: Cgroup, *, but: Cgroup | None = None) -> bool:
-        """Whether tasks need CPUs of this partition itself, not counting those in partitions below."""
-        if group.tasks:
-            return True
-        if but is None and not group.given_count:
-            return group.populated
-        return any(self._needs_cpus(child, but) for child in group.cpusets())
-
-    def _needs_cpus(self, group: Cgroup, but: Cgroup | None) -> bool:
-        if group is not but:
-            if group.valid:
-                return False
-            if group.populated:
-                return True
-        return any(self._needs_cpus(child, but) for child in group.cpusets())
+    def gives_some(self, group: Cgroup) -> bool:
+        return group.given_count > 0
 
     def conflicts_with_boot(self, state: State, cpus: CpuSet) -> bool:
         """CPUs under ``isolcpus=`` may only be in an isolated partition."""

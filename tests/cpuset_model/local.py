@@ -68,7 +68,7 @@ class LocalPartitions(Rules):
                 self._renew(group, cpus)
         effective = self._effective(cpus, parent)
         group.cpus = cpus
-        if group.given and group.valid and not (effective <= group.given and self._occupied(group)):
+        if group.given and group.valid and not (effective <= group.given and self.occupied(group)):
             group.given &= cpus
         else:
             group.given = NO_CPU
@@ -167,7 +167,7 @@ class LocalPartitions(Rules):
             return parent_reason(parent)
         if not group.cpus & parent.cpus:
             return Reason.CPUS
-        if parent.effective <= group.cpus and self._occupied(parent, but=group):
+        if parent.effective <= group.cpus and self.occupied(parent, but=group):
             return Reason.NO_CPUS_LEFT
         return None
 
@@ -206,7 +206,7 @@ class LocalPartitions(Rules):
             return
         give = (group.cpus - cpus) & parent.given
         take = (cpus & parent.cpus) - parent.given
-        if take and parent.effective <= take and not give & self.active and self._occupied(parent, but=group):
+        if take and parent.effective <= take and not give & self.active and self.occupied(parent, but=group):
             self._turn(group, Reason.NO_CPUS_LEFT, give=group.cpus & parent.given)
         else:
             self._turn(group, None, take=take, give=give)
@@ -218,7 +218,7 @@ class LocalPartitions(Rules):
             return
         take = (group.cpus & parent.cpus) - parent.given
         nothing_given = group.valid and not parent.given
-        if nothing_given or (take and parent.effective <= take and self._occupied(parent, but=group)):
+        if nothing_given or (take and parent.effective <= take and self.occupied(parent, but=group)):
             give = group.cpus & parent.given if group.valid else NO_CPU
             self._turn(group, Reason.NO_CPUS_LEFT, give=give)
         else:
@@ -253,21 +253,8 @@ class LocalPartitions(Rules):
         parent.effective = (parent.effective - take) | (give & self.active)
         self.update_tasks(parent)
 
-    def _occupied(self, group: Cgroup, *, but: Cgroup | None = None) -> bool:
-        """Whether tasks need CPUs of this partition itself, not counting those in partitions below."""
-        if group.tasks:
-            return True
-        if but is None and not group.given:
-            return group.populated
-        return any(self._needs_cpus(child, but) for child in group.cpusets())
-
-    def _needs_cpus(self, group: Cgroup, but: Cgroup | None) -> bool:
-        if group is not but:
-            if group.valid:
-                return False
-            if group.populated:
-                return True
-        return any(self._needs_cpus(child, but) for child in group.cpusets())
+    def gives_some(self, group: Cgroup) -> bool:
+        return bool(group.given)
 
     # --- hotplug ------------------------------------------------------------------------------------------------
 
@@ -285,10 +272,10 @@ class LocalPartitions(Rules):
         parent = group.above()
         effective = self._effective(group.cpus, parent) - group.given
         if group.state:
-            if group.given and group.valid and not effective and self._occupied(group):
+            if group.given and group.valid and not effective and self.occupied(group):
                 group.given = NO_CPU
                 effective = self._effective(group.cpus, parent)
-            if group.valid and (not parent.given or (not effective and self._occupied(group))):
+            if group.valid and (not parent.given or (not effective and self.occupied(group))):
                 effective = self._lose_cpus(group, effective)
             elif parent.valid and group.invalid:
                 self._recheck(group)

@@ -177,6 +177,26 @@ class Rules(ABC):
 
     # --- partitions ---------------------------------------------------------------------------------------------
 
+    @abstractmethod
+    def gives_some(self, group: Cgroup) -> bool:
+        """Whether partitions directly below hold CPUs of this one."""
+
+    def occupied(self, group: Cgroup, *, but: Cgroup | None = None) -> bool:
+        """Whether tasks need CPUs of this partition itself: not those in partitions below, and not those of *but*."""
+        if group.tasks:
+            return True
+        if but is None and not self.gives_some(group):
+            return group.populated
+        return any(self._needs_cpus(child, but) for child in group.cpusets())
+
+    def _needs_cpus(self, group: Cgroup, but: Cgroup | None) -> bool:
+        if group is not but:
+            if group.valid:
+                return False
+            if group.populated:
+                return True
+        return any(self._needs_cpus(child, but) for child in group.cpusets())
+
     def becomes(self, group: Cgroup, state: State) -> None:
         """Give *group* its new state; a valid one has no reason."""
         changed, group.state = group.state != state, state
