@@ -29,11 +29,12 @@ IN_ROOT = "in-root"
 QOS = {QosClass.BURSTABLE: "kubepods-burstable", QosClass.BEST_EFFORT: "kubepods-besteffort"}
 
 
-def machine(cpus: int) -> Topology:
+def machine(cpus: int, offline: CpuSet = CpuSet()) -> Topology:
     """*cpus* CPUs on two NUMA nodes."""
-    half = CpuSet.of(range(cpus // 2)), CpuSet.of(range(cpus // 2, cpus))
+    half = CpuSet.of(range(cpus // 2)) - offline, CpuSet.of(range(cpus // 2, cpus)) - offline
     return Topology(
         cpus=tuple(Cpu(cpu, cpu, node, node, node) for node, own in enumerate(half) for cpu in own),
+        offline=offline,
         nodes=tuple(NumaNode(node, own, 8 << 30) for node, own in enumerate(half)),
         possible=CpuSet.of(range(cpus)),
     )
@@ -132,6 +133,21 @@ class ModelNode:
     @property
     def world(self) -> World:
         return self.kernel.world
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether some pools are held by narrowing everybody else."""
+        return self.enforcement is Enforcement.SHRINK or bool(self.refused)
+
+    def offline(self, cpu: int) -> Errno | None:
+        refused = self.world.offline(cpu)
+        self.topology = machine(len(self.topology.possible), self.world.possible - self.world.active)
+        return refused
+
+    def online(self, cpu: int) -> Errno | None:
+        refused = self.world.online(cpu)
+        self.topology = machine(len(self.topology.possible), self.world.possible - self.world.active)
+        return refused
 
     def tree(self) -> Tree:
         tree = discover(self.kernel)

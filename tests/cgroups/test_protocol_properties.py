@@ -131,11 +131,38 @@ class NodeMachine(RuleBasedStateMachine):
         managed = [self.paths[pod] for pod in self.ledger.entries]
         if path == ROOT:
             return []
-        if self.enforcement is Enforcement.SHRINK:
+        if self.node.shrinks:
             return [] if path == KUBEPODS else [File.CPUS]  # the kubelet rewrites its root cgroup, and so may anybody
         if any(holds(pod, path) for pod in managed):
             return [File.CPUS, File.EXCLUSIVE, File.PARTITION]
         return [File.CPUS, File.EXCLUSIVE] if any(holds(path, pod) for pod in managed) else [File.CPUS]
+
+    @precondition(lambda self: self.ledger.entries and self.enforcement is Enforcement.PARTITION)
+    @rule(data=st.data())
+    def the_kernel_will_not_have_some_partitions(self, data: st.DataObject) -> None:
+        """Their pools are held by shrinking everybody else, until they are tried again."""
+        pods = data.draw(st.sets(st.sampled_from(sorted(self.ledger.entries)), max_size=2))
+        self.node.refused = frozenset(pods)
+        self._become(data, self.ledger)
+
+    @rule(data=st.data())
+    def the_last_delegated_scope_ends_and_systemd_takes_the_controller(self, data: st.DataObject) -> None:
+        world = self.node.world
+        for path in reversed(world.paths()):
+            assert world.write(path, File.SUBTREE_CONTROL, "-cpuset") is None
+        self._become(data, self.ledger)
+
+    @rule(data=st.data(), cpu=st.integers(2, CPUS - 1))
+    def a_cpu_goes_offline_and_comes_back(self, data: st.DataObject, cpu: int) -> None:
+        """One whose absence leaves nobody without a CPU of his own: the planner takes others for that."""
+        gone = CpuSet.of([cpu])
+        sets = [one for entry in self.ledger.entries.values() for one in (entry.cpus, *entry.slices.values())]
+        if gone in sets or any(entry.shared == gone for entry in self.ledger.entries.values()):
+            return
+        if self.node.offline(cpu) is None:
+            self._become(data, self.ledger)
+            assert self.node.online(cpu) is None
+            self._become(data, self.ledger)
 
     @rule()
     def the_daemon_restarts(self) -> None:
@@ -156,7 +183,7 @@ class NodeMachine(RuleBasedStateMachine):
         """On a pod's pool nobody else runs; on a slice whose container is there nobody but that."""
         world = self.node.world
         homes = {CgroupPath(path): world.effective(path) for path in world.paths() if world.tasks(path)}
-        if self.enforcement is Enforcement.SHRINK:
+        if self.node.shrinks:
             del homes[ROOT]  # its tasks are kept off by affinity
         for pod, placed in self.ledger.entries.items():
             inside = {path for path in homes if holds(self.paths[pod], path)}
@@ -192,7 +219,7 @@ class NodeMachine(RuleBasedStateMachine):
 
     def _aside(self, pair: tuple[str, str]) -> bool:
         """The root's task is kept off by its affinity where there are no partitions."""
-        return self.nested or (self.enforcement is Enforcement.SHRINK and IN_ROOT in pair)
+        return self.nested or (self.node.shrinks and IN_ROOT in pair)
 
     def _watched(self, writes: tuple[Write, ...], seen: list[tuple[Write, Sharing]]) -> None:
         for write in writes:

@@ -22,7 +22,7 @@ class Capability:
 
 
 def capability(held: Held, *, may_administer: bool, asked: Enforcement | None = None) -> Capability:
-    """*held*: any cgroups below the root; *asked*: what the configuration wants, None: the best there is.
+    """*held*: the root cgroup among others; *asked*: what the configuration wants, None: the best there is.
 
     Without CAP_SYS_ADMIN partitions are refused, and growing one destroys it (6.12): ``exclusive`` is never written.
     """
@@ -30,11 +30,11 @@ def capability(held: Held, *, may_administer: bool, asked: Enforcement | None = 
         return Capability(Enforcement.SHRINK, "the configuration asks for it")
     if not may_administer:
         return Capability(Enforcement.SHRINK, "remote cpuset partitions need CAP_SYS_ADMIN")
-    if any(state.exclusive is not None for state in held.values()):
+    if not held:
+        return Capability(Enforcement.PARTITION, "no cgroup has been looked at yet: remote partitions are tried")
+    if any(state.exclusive is not None or state.has_remote_partitions for state in held.values()):
         return Capability(Enforcement.PARTITION, "the kernel has remote cpuset partitions")
-    if any(state.cpus is not None for state in held.values()):
-        return Capability(Enforcement.SHRINK, "the kernel has no cpuset.cpus.exclusive: no remote cpuset partitions")
-    return Capability(Enforcement.PARTITION, "the cpuset controller is not enabled yet: remote partitions are tried")
+    return Capability(Enforcement.SHRINK, "the kernel has no cpuset.cpus.exclusive: no remote cpuset partitions")
 
 
 def may_administer(proc: Path = Path("/proc")) -> bool:

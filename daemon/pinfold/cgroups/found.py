@@ -34,7 +34,7 @@ def found_in(found: Found, path: CgroupPath, file: File) -> str | None:
 
 
 def refreshed(found: Found, tree: Tree, held: Held, topology: Topology) -> Found:
-    """*found* as of now: without the cgroups that are gone and the files that hold again what was found in them.
+    """*found* as of now: without what is gone (with its cgroup, or with its controller) or holds again what was found.
 
     What stands in a file and is none of ours, somebody else wrote since. To be done before a layout is made of it.
     """
@@ -44,10 +44,11 @@ def refreshed(found: Found, tree: Tree, held: Held, topology: Topology) -> Found
     now: dict[CgroupPath, dict[File, Record]] = {}
     for path, records in found.items():
         for file, record in records.items() if path in there else ():
-            text = held[path].text(file) if path in held else None
-            if text is None or text in record.ours:
+            state = held.get(path)
+            text = state.text(file) if state else None
+            if state is None or text in record.ours:
                 now.setdefault(path, {})[file] = record
-            elif text != given_back(record.found, file, held[path], topology):
+            elif text is not None and text != given_back(record.found, file, state, topology):
                 now.setdefault(path, {})[file] = Record(text, frozenset())
     return now
 

@@ -16,6 +16,7 @@ FILES = (
     File.CPUS_EFFECTIVE,
     File.EXCLUSIVE,
     File.PARTITION,
+    File.ISOLATED,
     File.MEMS,
     File.MEMS_EFFECTIVE,
     File.SUBTREE_CONTROL,
@@ -45,6 +46,8 @@ class CpusetState:
     """Processes in the cgroup itself: then nothing may be enabled for those below. True too where it cannot be read."""
     populated: bool = False
     """Processes in it or below."""
+    has_remote_partitions: bool = False
+    """The root cgroup tells, before cpuset is enabled below it: ``cpuset.cpus.isolated`` (on 6.12, not on 6.1)."""
     cpu_max: str | None = None
     memory_bytes: int | None = None
     """``memory.current``: a bound for what a change of memory nodes may migrate."""
@@ -110,6 +113,7 @@ def state(files: Mapping[str, str]) -> CpusetState:
         gives_cpuset="cpuset" in files.get(File.SUBTREE_CONTROL, "").split(),
         has_tasks=files.get(File.PROCS) != "",
         populated="populated 1" in files.get(File.EVENTS, "").splitlines(),
+        has_remote_partitions=File.ISOLATED in files,
         cpu_max=files.get(File.CPU_MAX),
         memory_bytes=None if memory is None else int(memory),
     )

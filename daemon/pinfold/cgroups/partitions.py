@@ -37,11 +37,16 @@ def partitions(
             yield pod.path, Want(why, entry.uid, exclusive=CpuSet.union(slices.values()), partition=Kind.MEMBER)
             for path, cpus in slices.items():
                 yield path, Want(why, entry.uid, exclusive=cpus, partition=kind, owns=cpus)
-        for one in pod.containers:  # a partition that somebody made in there would overlap when the pool moves
-            yield one.path, Want(why, entry.uid, exclusive=CpuSet(), partition=Kind.MEMBER)
+        yield from members(pod)
     unions = {path: cpus | others.get(path, CpuSet()) for path, cpus in _unions(owned).items()}
     yield from ((path, Want("pools below", exclusive=cpus)) for path, cpus in unions.items())
     yield from _trims(node, owned, unions, shared)
+
+
+def members(pod: PodCgroup) -> Iterator[Piece]:
+    """No partition in a pod but those that are asked for: one that somebody made would overlap when the pool moves."""
+    for path in (pod.path, *(one.path for one in pod.containers)):
+        yield path, Want("no partition of its own", pod.uid, exclusive=CpuSet(), partition=Kind.MEMBER)
 
 
 def strangers(node: Node, entries: Container[PodCgroup]) -> dict[CgroupPath, CpuSet]:

@@ -19,6 +19,7 @@ class File(StrEnum):
     CPUS_EFFECTIVE = "cpuset.cpus.effective"
     EXCLUSIVE = "cpuset.cpus.exclusive"
     PARTITION = "cpuset.cpus.partition"
+    ISOLATED = "cpuset.cpus.isolated"
     MEMS = "cpuset.mems"
     MEMS_EFFECTIVE = "cpuset.mems.effective"
     SUBTREE_CONTROL = "cgroup.subtree_control"

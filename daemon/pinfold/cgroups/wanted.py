@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from pinfold.cgroups.layout import Enforcement, Layout, Node, Piece, controllers, memory, merged, quotas, returns
-from pinfold.cgroups.partitions import partitions, strangers
+from pinfold.cgroups.partitions import members, partitions, strangers
 from pinfold.cgroups.shrinking import shrinking
 from pinfold.cgroups.tree import PodCgroup
 from pinfold.cpuset import CpuSet
@@ -25,9 +25,11 @@ def wanted(node: Node, ledger: Ledger, node_shared: CpuSet) -> Layout:
 
     def pieces() -> Iterator[Piece]:
         """The earlier piece holds: what pods need comes before what is given back."""
-        yield from partitions(node, by_kernel, shared, others)
         if shrunk:
             yield from shrinking(node, by_others, shared, by_kernel)
+        yield from partitions(node, by_kernel, shared, others)
+        for pod in by_others if node.enforcement is Enforcement.PARTITION else ():
+            yield from members(pod)
         for pod, entry in placed.items():
             yield from memory(entry, pod, node.names)
             yield from quotas(entry, pod, node.names, node.held)
