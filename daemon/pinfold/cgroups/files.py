@@ -96,26 +96,6 @@ class Cgroupfs:
                     raise CgroupGoneError(f"{path or '/'}/{file} is gone") from error
                 raise WriteRefusedError(path, file, value, error) from error
 
-    def make(self, path: CgroupPath, name: str) -> None:
-        """Make a cgroup in *path*; one that is there already is left as it is. Raises as `write`."""
-        with self._directory(path) as directory:
-            try:
-                os.mkdir(name, dir_fd=directory)
-            except FileExistsError:
-                return
-            except OSError as error:
-                raise WriteRefusedError(path, name, "mkdir", error) from error
-
-    def remove(self, path: CgroupPath, name: str) -> None:
-        """Remove the cgroup *name* of *path* if it is there. Raises as `write`."""
-        with suppress(CgroupGoneError), self._directory(path) as directory:
-            try:
-                os.rmdir(name, dir_fd=directory)
-            except FileNotFoundError:
-                return
-            except OSError as error:
-                raise WriteRefusedError(path, name, "rmdir", error) from error
-
     @contextmanager
     def _directory(self, path: CgroupPath) -> Iterator[int]:
         fd = os.dup(self._root) if path == ROOT else self._walk(path)
