@@ -71,7 +71,8 @@ def movable() -> list[str]:
 def counts() -> dict[str, list[int]]:
     """IRQ → how often each CPU took it."""
     lines = Path("/proc/interrupts").read_text().splitlines()[1:]
-    return {irq: [int(one) for one in rest.split()[:8]] for irq, rest in (line.split(":", 1) for line in lines)}
+    rows = (line.split(":", 1) for line in lines)
+    return {irq.strip(): [int(one) for one in rest.split()[:8]] for irq, rest in rows}
 
 
 def busy() -> None:

@@ -43,6 +43,9 @@ class Guard:
         self._told: tuple[Moved, ...] = ()
         """What irqbalance was told: until its next round, ten seconds, it answers with an older list."""
 
+    def close(self) -> None:
+        self._irqbalance.close()
+
     def keep(self, ground: Ground, before: Moves, commit: Callable[[Moves], None]) -> Guarded:
         """Have no interrupt that can be moved go to ``ground.guarded``; *before* is what is moved already.
 

@@ -32,6 +32,11 @@ class Irqbalance:
         self._asked: socket.socket | None = None
         """A question without an answer yet. It is not given up: SIGPIPE kills an irqbalance whose asker has gone."""
 
+    def close(self) -> None:
+        if self._asked:
+            self._asked.close()
+            self._asked = None
+
     def banned(self) -> CpuSet | None:
         """None: none answers, or not yet."""
         self._asked = self._asked or self._sent("setup")
@@ -44,8 +49,7 @@ class Irqbalance:
             return None
         except OSError:  # it has ended
             pass
-        self._asked.close()
-        self._asked = None
+        self.close()
         found = _BANNED.search(answer)
         return masks.parsed(found[1]) if found else None
 
