@@ -45,21 +45,20 @@ class Outcome:
 def execute(writes: Iterable[Write], kernel: Kernel) -> tuple[Outcome, ...]:
     """Carry out *writes* in their order. A refusal is an outcome; afterwards read what is held and order anew.
 
-    After a refusal the rest goes on without the same pod's writes and without those of the same CPUs: whoever was to
-    leave them is still there.
+    After a refusal the rest goes on without the same pod's writes, without those to the same file, which build on the
+    refused one, and without those of the same CPUs: whoever was to leave them is still there.
     """
     outcomes: list[Outcome] = []
-    pods: set[PodUid] = set()
+    stopped: set[PodUid | tuple[CgroupPath, File]] = set()
     stuck = CpuSet()
     for write in writes:
-        if write.pod in pods or not stuck.isdisjoint(write.touched):
-            outcomes.append(Outcome(write, Result.SKIPPED, "an earlier write was refused"))
-            continue
-        outcome = _carried_out(write, kernel)
-        if outcome.result is Result.REFUSED:
+        if write.pod in stopped or (write.path, write.file) in stopped or not stuck.isdisjoint(write.touched):
+            outcome = Outcome(write, Result.SKIPPED, "an earlier write was refused")
+        else:
+            outcome = _carried_out(write, kernel)
+        if outcome.result in {Result.REFUSED, Result.SKIPPED}:
             stuck |= write.touched
-            if write.pod:
-                pods.add(write.pod)
+            stopped |= {(write.path, write.file), *([write.pod] if write.pod else [])}
         outcomes.append(outcome)
     return tuple(outcomes)
 

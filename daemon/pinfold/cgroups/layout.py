@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 
 from pinfold.cgroups.found import Found, found_in, given_back
-from pinfold.cgroups.held import CpusetState, Held
+from pinfold.cgroups.held import MEMBER, CpusetState, Held
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, parent
 from pinfold.cgroups.tree import PodCgroup, Tree
 from pinfold.cpuset import CpuSet, NodeSet
@@ -99,6 +99,11 @@ class Node:
     """Runtime's id → container name, of those whose name is one in their pod's spec."""
     refused: frozenset[PodUid] = frozenset()
     """Pods that the kernel would not make a partition for: their pools are held by shrinking everybody else."""
+
+    def is_theirs(self, path: CgroupPath) -> bool:
+        """Whether it is a partition that somebody else made: its CPUs are his."""
+        state = self.held.get(path, CpusetState())
+        return state.partition not in {None, MEMBER} and found_in(self.found, path, File.PARTITION) is None
 
     def given(self, path: CgroupPath) -> CpuSet:
         """``cpuset.cpus`` as others gave it to the cgroup, or as it is given back; empty where nobody did."""

@@ -78,6 +78,14 @@ class _Slot:
         """Those of its CPUs that are its own in the end, or that somebody inside still needs."""
         return self.now & (self.aim | CpuSet.union(inner.needs(self.aim) for inner in self.inner))
 
+    def pods_inside(self) -> "Iterator[_Slot]":
+        """The pods whose exclusive sets lie in this union."""
+        for inner in self.inner if self.file is File.EXCLUSIVE and not self.want.pod else ():
+            if inner.want.pod:
+                yield inner
+            else:
+                yield from inner.pods_inside()
+
     def needs(self, left: CpuSet) -> CpuSet:
         """The CPUs that must stay above it until it has gone over, when only *left* are to stay.
 
@@ -105,11 +113,11 @@ class Moves:
 
     def writes(self) -> tuple[Write, ...]:
         """In their order."""
-        done = -1
-        while done < len(self._writes):
+        while True:
             done = len(self._writes)
             self._round()
-        return tuple(self._writes)
+            if len(self._writes) == done and not self._give_way():
+                return tuple(self._writes)
 
     def _round(self) -> None:
         """Containers go over within what their pool has; then the pools leave what nobody in them is on any more."""
@@ -147,7 +155,19 @@ class Moves:
             free -= slot.outer.end - slot.outer.now
         coming = slot.kept | free
         if coming == slot.aim or (coming and self._is_up(slot)):
+            for pod in slot.pods_inside():  # each for itself: the kernel may refuse one pod's CPUs
+                self._set(slot, slot.kept | (pod.aim & coming), pod.want)
             self._set(slot, coming)
+
+    def _give_way(self) -> bool:
+        """Where neighbours wait for one another's CPUs, one that has several keeps the lowest alone."""
+        waiting = [slot for slot in self._slots if not slot.settled]
+        for slot in waiting:
+            awaited = any(_are_rivals(slot, one) and not one.aim.isdisjoint(slot.now) for one in waiting)
+            if awaited and len(slot.now) > 1 and slot.aim.isdisjoint(slot.now) and not slot.inner:
+                self._set(slot, slot.now.first(1))
+                return True
+        return False
 
     def _stand_down(self, slot: _Slot) -> None:
         """Give up a partition that is not wanted, or that is invalid.
@@ -169,23 +189,17 @@ class Moves:
         return slot.kind is Kind.MEMBER or self._words[slot.path] in {Kind.ROOT, Kind.ISOLATED}
 
     def _taken(self, slot: _Slot) -> CpuSet:
-        """CPUs that neighbours are to leave and have not left. Where neither will own any, they may as well meet."""
-        return CpuSet.union(
-            one.now - one.aim
-            for one in self._slots
-            if not one.settled
-            and one.pool == slot.pool
-            and (one.owns or slot.owns)
-            and not _related(one.path, slot.path)
-        )
+        """CPUs that others are to leave and have not left."""
+        return CpuSet.union(one.now - one.aim for one in self._slots if not one.settled and _are_rivals(one, slot))
 
-    def _set(self, slot: _Slot, cpus: CpuSet) -> None:
+    def _set(self, slot: _Slot, cpus: CpuSet, why: Want | None = None) -> None:
         """Containers wait until their pool stands."""
+        why = why or slot.want
         text = slot.final if cpus == slot.aim else cpus
         if slot.text == text or (slot.pool and slot.outer and not self._is_up(slot.outer)):
             return
         touched = (slot.now - cpus) | (cpus - slot.now)
-        self._writes.append(Write(slot.path, slot.file, str(text), slot.want.why, slot.want.pod, touched))
+        self._writes.append(Write(slot.path, slot.file, str(text), why.why, why.pod, touched))
         slot.text = text
 
     def _become(self, slot: _Slot, kind: Kind) -> None:
@@ -220,5 +234,7 @@ def _outer(slot: _Slot, files: Mapping[tuple[CgroupPath, File], _Slot]) -> _Slot
     return None
 
 
-def _related(one: CgroupPath, other: CgroupPath) -> bool:
-    return holds(one, other) or holds(other, one)
+def _are_rivals(one: _Slot, other: _Slot) -> bool:
+    """Whether they may not meet on a CPU that will not be both's. Where neither will own any, they may as well."""
+    is_related = holds(one.path, other.path) or holds(other.path, one.path)
+    return one.pool == other.pool and (one.owns or other.owns) and not is_related

@@ -90,5 +90,5 @@ def _trims(
         beside = CpuSet.union(
             one for other, one in exclusive.items() if other != path and parent(other) == parent(path)
         )
-        if not cpus.isdisjoint(beside):
+        if not cpus.isdisjoint(beside) and (path in owned or not node.is_theirs(path)):
             yield path, Want("beside a pool", cpus=cpus - beside or owned.get(path, shared))

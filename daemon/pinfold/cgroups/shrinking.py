@@ -40,7 +40,8 @@ def shrinking(
     mixed = {node.tree.kubepods, *map(parent, pools)}
     pods = (pod.path for pod in node.tree.pods.values() if parent(pod.path) in mixed and pod not in partitioned)
     for path in (*pods, *node.tree.outsiders):
-        yield path, _kept_off(_narrowed(node, path, shared))
+        if not node.is_theirs(path):
+            yield path, _kept_off(_narrowed(node, path, shared))
 
 
 def _kept_off(cpus: CpuSet) -> Want:
