@@ -17,6 +17,7 @@ from pydantic.alias_generators import to_camel
 
 from pinfold.cpuset import CpuSet
 from pinfold.errors import PinfoldError
+from pinfold.interrupts.affinities import IrqGuard
 from pinfold.planning.options import illegal
 from pinfold.planning.policy import (
     CpuOption,
@@ -84,6 +85,10 @@ def _cpu_list(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool):
         return CpuSet.parse(str(value))  # YAML reads reservedSystemCPUs: 0 as a number
     return CpuSet.parse(value) if isinstance(value, str) else value
+
+
+def _word(value: object) -> object:
+    return "off" if value is False else value  # YAML reads irqGuard: off as a boolean
 
 
 def _address(value: str) -> str:
@@ -180,6 +185,8 @@ class Config(_Strict):
     cgroup_root: str = "/"
     cgroup_driver: CgroupDriver = CgroupDriver.AUTO
     exclusivity: Exclusivity = Exclusivity.AUTO
+    irq_guard: Annotated[IrqGuard, BeforeValidator(_word)] = IrqGuard.OFF
+    """Which CPUs interrupts are kept off."""
     cgroup_mount: str = "/sys/fs/cgroup"
     sysfs_root: str = "/"
     """The directory that holds sys/devices/system."""

@@ -89,7 +89,7 @@ def wanted(held: Irqs, before: Moves, ground: Ground, born: Collection[IrqId] = 
     for irq, one in held.items():
         known = before.get(irq)
         found = one.cpus
-        if known and one.cpus in {known.found, known.ours}:
+        if known and one.cpus == known.ours:
             found = known.found
         elif default and irq in born:
             found = _unguided(one, default, ground)
