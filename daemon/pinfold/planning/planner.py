@@ -6,7 +6,7 @@ is new, and what is new in order of age.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from pinfold.cpuset import CpuSet, NodeSet
 from pinfold.planning.books import Books, empty_books
@@ -93,6 +93,11 @@ class _Turn:
     """What it owned and may keep."""
 
 
+class _Change(NamedTuple):
+    turn: _Turn
+    held: PodEntry
+
+
 _T = TypeVar("_T")
 
 
@@ -120,7 +125,7 @@ class _Node:
         self._before = ledger.entries
         self._books = empty_books(world.topology, world.policy.reserved_memory)
         self._to_book: list[Block] = []
-        self._changing: list[tuple[_Turn, PodEntry]] = []
+        self._changing: list[_Change] = []
         self._new: list[_Turn] = []
         self._owed: dict[PodUid, int] = {}
         """Millicpu requested by pods that run in the node shared pool, or by those containers of theirs that do."""
@@ -148,27 +153,41 @@ class _Node:
             elif fit is Standing.CHANGES:
                 turn = _Turn(pod, want, held.owned & may_own)
                 self._claim(turn, held)
-                self._changing.append((turn, held))
+                self._changing.append(_Change(turn, held))
             else:
                 self._sort_in_new(_Turn(pod, want))
 
     def adjust_what_changes(self) -> None:
-        """Resize, and move what lost CPUs."""
-        for (turn, held), not_placed in _refused_in_the_end(self._changing, self._adjusted):
+        """Resize; and where CPUs were lost, put others in their place, or take the pod's all anew."""
+        where_it_is = _refused_in_the_end(self._changing, self._adjusted)
+        anywhere = _refused_in_the_end([change for change, _ in where_it_is], self._moved)
+        for (turn, held), not_placed in anywhere:
             self._unclaim(turn, held)
-            self._stays_or_moves(turn, held, not_placed)
+            self._stays_as_it_can(turn, held, not_placed)
 
-    def _adjusted(self, changing: Sequence[tuple[_Turn, PodEntry]]) -> list[tuple[tuple[_Turn, PodEntry], NotPlaced]]:
+    def _adjusted(self, changing: Sequence[_Change]) -> list[tuple[_Change, NotPlaced]]:
+        return [(change, refused) for change in changing if (refused := self._attempt(change, change.held))]
+
+    def _moved(self, changing: Sequence[_Change]) -> list[tuple[_Change, NotPlaced]]:
+        """A change that was asked for moves nobody; only who lost CPUs is taken anew, its memory where it is."""
         refused = []
-        for turn, held in changing:
-            self._unclaim(turn, held)
-            answer = self._place(turn, held)
-            if isinstance(answer, Placed):
-                self._settle(turn, answer)
-            else:
-                self._claim(turn, held)
-                refused.append(((turn, held), answer))
+        for change in changing:
+            not_placed = self._attempt(change, change.held)
+            if not_placed and change.turn.claim != change.held.owned:
+                gone = tuple(replace(one, cpus=CpuSet()) for one in change.held.containers)
+                not_placed = self._attempt(change, replace(change.held, cpus=CpuSet(), containers=gone))
+            if not_placed:
+                refused.append((change, not_placed))
         return refused
+
+    def _attempt(self, change: _Change, around: PodEntry) -> NotPlaced | None:
+        self._unclaim(change.turn, change.held)
+        answer = self._place(change.turn, around)
+        if isinstance(answer, Placed):
+            self._settle(change.turn, answer)
+            return None
+        self._claim(change.turn, change.held)
+        return answer
 
     def place_what_is_new(self) -> None:
         for turn, not_placed in _refused_in_the_end(self._new, self._placed):
@@ -254,19 +273,14 @@ class _Node:
         """The pod has what it *held*; *refused* is the change that it asked for."""
         self._settle(turn, Placed(held, hints, refused or missing_of(turn.want, self._world.topology, held)))
 
-    def _stays_or_moves(self, turn: _Turn, held: PodEntry, not_placed: NotPlaced) -> None:
-        """A change that cannot be had changes nothing. A pod that lost CPUs is taken anew, or keeps the others."""
+    def _stays_as_it_can(self, turn: _Turn, held: PodEntry, not_placed: NotPlaced) -> None:
+        """A change that cannot be had changes nothing; who lost CPUs and finds no others keeps what is left."""
         if turn.claim == held.owned:
             self._stays(turn, held, not_placed.refused, not_placed.hints)
-            return
-        gone = tuple(replace(one, cpus=CpuSet()) for one in held.containers)
-        anew = self._place(turn, replace(held, cpus=CpuSet(), containers=gone))
-        if isinstance(anew, Placed):
-            self._settle(turn, anew)
         elif left := surviving(turn.pod, held, turn.claim):
-            self._settle(turn, Placed(left, anew.hints, anew.refused))
+            self._settle(turn, Placed(left, not_placed.hints, not_placed.refused))
         else:
-            self._shares(turn, Outcome.SHARED, anew.refused, anew.hints)
+            self._shares(turn, Outcome.SHARED, not_placed.refused, not_placed.hints)
 
     def _shares(
         self, turn: _Turn, outcome: Outcome, refused: Refused | None = None, hints: tuple[HintWeighed, ...] = ()
