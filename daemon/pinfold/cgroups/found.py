@@ -87,18 +87,14 @@ def adopted(tree: Tree, held: Held) -> Found:
 
     Nobody else writes there while the kubelet's CPU manager policy is ``none``: what was found was empty.
     """
-    pods = tree.pods.values()
-    paths = {path for pod in pods for path in (pod.path, *(container.path for container in pod.containers))}
-    paths |= {*tree.qos_slices.values(), tree.kubepods}
+    pods = [path for pod in tree.pods.values() for path in (pod.path, *(one.path for one in pod.containers))]
+    unset = {File.CPUS: "", File.EXCLUSIVE: "", File.PARTITION: MEMBER}
     adopted: dict[CgroupPath, dict[File, Record]] = {}
-    for path in paths & held.keys():
-        files = (
-            (File.EXCLUSIVE, File.PARTITION) if path == tree.kubepods else (File.CPUS, File.EXCLUSIVE, File.PARTITION)
-        )
-        for file in files:
-            empty = MEMBER if file is File.PARTITION else ""
-            if (text := held[path].text(file)) not in {None, empty}:
-                adopted.setdefault(path, {})[file] = Record(empty, frozenset({str(text).partition(" ")[0]}))
+    for path in (tree.kubepods, *tree.qos_slices.values(), *pods):
+        for file, found in unset.items():
+            text = held[path].text(file) if path in held else None
+            if text not in {None, found} and (path != tree.kubepods or file is not File.CPUS):  # that is the kubelet's
+                adopted.setdefault(path, {})[file] = Record(found, frozenset({text or ""}))
     return adopted
 
 
