@@ -1,6 +1,6 @@
 """The only place that touches /proc/irq and /proc/interrupts.
 
-Source: proc(5), show_interrupts() in kernel/irq/proc.c. What a write answers was seen on 6.12.
+Source: proc(5), show_interrupts() in kernel/irq/proc.c. What a write answers was seen on 6.1, 6.12 and 7.3.
 """
 
 import errno
@@ -20,7 +20,7 @@ _MAX_LIST_BYTES = 1 << 14
 _NO_PLACE = {errno.EACCES, errno.EROFS}
 """What opening says where /proc/irq is mounted read-only, or belongs to another user namespace."""
 _PINNED = {errno.EPERM, errno.EIO}
-"""What writing says of an IRQ that no user may move; kernels until 6.9 say EIO."""
+"""What writing says of an IRQ that no user may move: EIO on 6.1, EPERM on 6.12 and 7.3."""
 _GONE = {errno.ENOENT, errno.ENODEV}
 
 
