@@ -1,6 +1,17 @@
-"""What holds for every test: a slow day fails none of them."""
+"""What holds for every test: a slow day fails none of them, and the same code gives the same answer twice.
+
+With PINFOLD_EXPLORE=N the property tests draw other cases each time, N for each property that names no number.
+"""
+
+import os
 
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("house")
+settings.register_profile("house", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "explore",
+    deadline=None,
+    max_examples=int(os.environ.get("PINFOLD_EXPLORE") or 100),
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("explore" if os.environ.get("PINFOLD_EXPLORE") else "house")

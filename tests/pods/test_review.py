@@ -4,7 +4,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pinfold.pods.model import CPU, MEMORY, Intent, Managed, Pod, QosClass
@@ -170,6 +170,7 @@ def test_managed_resources_keep_the_other_annotations() -> None:
         max_leaves=30,
     )
 )
+@example(raw={"containers": [None]})
 def test_no_object_makes_the_review_raise(raw: object) -> None:
     assert isinstance(review(raw), Review)
     assert isinstance(review({"metadata": {}, "spec": raw}), Review)

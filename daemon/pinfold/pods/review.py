@@ -60,7 +60,7 @@ def _mended(meant: dict[str, Any]) -> Iterator[str]:
     yield from _in_the_form_of_the_api("spec", spec)
     for key in _LISTS:
         for index, one in enumerate(spec.get(key) or ()):
-            yield from _in_the_form_of_the_api(f"spec.{key}[{index}]", one)
+            yield from _in_the_form_of_the_api(f"spec.{key}[{index}]", one or {})
     if "managedResources" in spec:
         managed = spec.pop("managedResources")
         words = ",".join(map(str, managed)) if isinstance(managed, list) else str(managed)
