@@ -4,6 +4,7 @@ A partition takes its cpuset.cpus from its parent, which must be a valid partiti
 *given*. Every cpuset write gives all tasks below the whole effective set, whatever mask they asked for.
 """
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 from pinfold.cpuset import CpuSet
@@ -39,11 +40,20 @@ class LocalPartitions(Rules):
 
     def rebuild_domains(self) -> None:
         """A domain that isolcpus= leaves empty is read as if it had a CPU, one rebuild later (6.1.176 panics)."""
-        isolated = self.machine.boot_isolated
-        for group in self.root.walk():
-            balanced = group.valid and group.balanced and bool(group.cpus - isolated)
-            if balanced and group.effective and group.effective <= isolated:
+        if self.machine.boot_isolated and self.root.given:
+            sets = [self.root.effective, *self._balanced_alone(self.root)]
+            if any(one <= self.machine.boot_isolated for one in _merged(sets)):
                 raise FaultyState(Fault.NOTHING_TO_BALANCE)
+
+    def _balanced_alone(self, group: Cgroup) -> Iterator[CpuSet]:
+        """What cpusets below run on, where load is balanced apart from the root: partitions, but others as well."""
+        for child in group.cpusets():
+            other = not child.cpus <= self.root.effective
+            counts = not child.cpus or (child.balanced and bool(child.cpus - self.machine.boot_isolated))
+            if counts and other and child.balanced and child.effective:
+                yield child.effective
+            if child.valid or not counts or not other:
+                yield from self._balanced_alone(child)
 
     def write_exclusive(self, group: Cgroup, cpus: CpuSet) -> Errno | None:
         raise NotImplementedError("6.1 has no cpuset.cpus.exclusive")
@@ -299,3 +309,12 @@ class LocalPartitions(Rules):
         group.state = group.state.turned_invalid
         group.reason = Reason.HOTPLUG if parent.valid else parent_reason(parent)
         return effective
+
+
+def _merged(sets: list[CpuSet]) -> list[CpuSet]:
+    """Those that overlap made one."""
+    merged: list[CpuSet] = []
+    for one in sets:
+        apart = [other for other in merged if not other & one]
+        merged = [*apart, CpuSet.union([one, *(other for other in merged if other & one)])]
+    return merged

@@ -8,6 +8,8 @@ it. Steps that would enter a faulty state of the kernel (`cpuset_model.Fault`) a
 """
 
 import argparse
+import contextlib
+import io
 import json
 import sys
 import tempfile
@@ -18,6 +20,7 @@ from random import Random
 from typing import Literal
 
 from tests.cpuset_model import V6_1, V6_12, V7_3, Fault
+from tests.vm.host import BenchError
 from tests.vm.machine import run_in_vm
 
 from .generate import Generator
@@ -64,37 +67,59 @@ def main() -> int:
 def compare(kernel: Kernel, bench: Bench, sequences: list[Sequence], run: Run) -> None:
     """Replay *sequences* in a machine of their own and add what came of them to *run*."""
     steps = sum(len(one.steps) for one in sequences)
+    heard = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="replace")
+    ended = ""
     with tempfile.TemporaryDirectory() as folder:
         plan = Path(folder, "plan")
         plan.write_text("".join(f"{line}\n" for line in (json.dumps(TASKS), *(one.line() for one in sequences))))
-        done = run_in_vm(
-            ["python3", "-m", "tests.differential.replay", str(plan), bench.kernel.name, bench.isolcpus],
-            kernel=kernel,
-            append=f"isolcpus={bench.isolcpus}" if bench.isolcpus else "",
-            shares=[Path(folder)],
-            timeout_s=600 + steps * 0.3,
-        )
-    passed = 0
-    for line in done.output.splitlines():
+        try:
+            with contextlib.redirect_stdout(heard):
+                done = run_in_vm(
+                    ["python3", "-m", "tests.differential.replay", str(plan), bench.kernel.name, bench.isolcpus],
+                    kernel=kernel,
+                    append=f"isolcpus={bench.isolcpus}" if bench.isolcpus else "",
+                    shares=[Path(folder)],
+                    timeout_s=600 + steps * 0.3,
+                    echo=True,
+                )
+            ended = f"the machine ended with status {done.status}" if done.status else ""
+        except BenchError as error:
+            ended = str(error)
+    heard.seek(0)
+    before = run.passed
+    begun = hear(heard.read(), bench, sequences, run)
+    if ended:
+        run.failed += 1
+        print(f"{ended}\n{_where(bench)}in sequence {begun}:")
+        print(*(f"    {step}" for step in sequences[begun].steps), sep="\n")
+    run.not_taken += steps - (run.passed - before)
+
+
+def hear(text: str, bench: Bench, sequences: list[Sequence], run: Run) -> int:
+    """Add what the guest says to *run*; the number of the last sequence that it began."""
+    begun = 0
+    for line in text.splitlines():
         if not line.startswith("{"):
             print(line)  # the machine's own words
             continue
         said = json.loads(line)
+        if "begins" in said:
+            begun = said["begins"]
+            continue
         run.tally.add(sequences[said["sequence"]], said["passed"])
-        passed += said["passed"]
+        run.passed += said["passed"]
         if "at" in said:
             run.failed += 1
             show(said, bench)
-    run.passed += passed
-    run.not_taken += steps - passed
-    if done.status:
-        run.failed += 1
-        print(f"the machine ended with status {done.status}")
+    return begun
+
+
+def _where(bench: Bench) -> str:
+    return f"booted with isolcpus={bench.isolcpus}, " if bench.isolcpus else ""
 
 
 def show(said: dict[str, object], bench: Bench) -> None:
-    where = f"booted with isolcpus={bench.isolcpus}, " if bench.isolcpus else ""
-    print(f"{where}sequence {said['sequence']}, step {said['at']} differs; the shortest that was found:")
+    print(f"{_where(bench)}sequence {said['sequence']}, step {said['at']} differs; the shortest that was found:")
     steps, lines = said["steps"], said["lines"]
     if isinstance(steps, list) and isinstance(lines, list):
         print(*(f"    {Step.unpacked(packed)}" for packed in steps), sep="\n")

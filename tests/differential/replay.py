@@ -250,6 +250,7 @@ def main() -> None:
         machine = Machine(tasks)
         for number, line in enumerate(lines):
             start, rows = json.loads(line)
+            print(json.dumps({"begins": number}), flush=True)  # for the case that the kernel does not survive it
             try:
                 replay(machine, start, rows)
                 print(json.dumps({"sequence": number, "passed": len(rows)}), flush=True)
