@@ -226,13 +226,17 @@ class TestResize:
         assert cpus(entry_of(after, what)) == {"i": "4,8", "s": "4", "a": "8"}
 
     def test_a_pool_that_shrinks_gives_an_init_containers_cpus_before_those_of_slices_that_last(self) -> None:
-        what = pod(init("i", 4, 1), app("a", 1, 1), app("b", 1, 1), app("log"), cpu=8, gib=8)
-        policy = Policy(CpuSet.parse("0,40"))
-        before = planned(what, machine=D80, policy=policy)
-        has = entry_of(planned(asking(what, 4), machine=D80, policy=policy, ledger=before.ledger), what)
-        had = entry_of(before, what)
-        assert (has.slices["a"], has.slices["b"]) == (had.slices["a"], had.slices["b"])
-        assert has.slices["i"] == has.cpus
+        what = pod(init("i", 4, 1), app("a", 1, 1), app("log"), cpu=8, gib=8)
+        slices = (("i", "20-22,60", ContainerKind.INIT), ("a", "63", ContainerKind.APP))
+        held = holding(
+            CpuSet.parse("20-23,60-63"),
+            *(ContainerEntry(name, Isolation.CONTAINER, CpuSet.parse(own), kind=kind) for name, own, kind in slices),
+            ContainerEntry("log", Isolation.POD, CpuSet.parse("20-23,60-62")),
+        )
+        ledger = Ledger().with_entry(held)
+        has = entry_of(planned(asking(what, 4), machine=D80, policy=Policy(CpuSet.parse("0,40")), ledger=ledger), what)
+        assert has.slices["a"] == CpuSet.parse("63")
+        assert has.slices["i"] == has.cpus < held.cpus
 
     def test_a_pool_may_become_slices_of_the_node_and_back(self) -> None:
         before = planned(ENGINE)
@@ -486,6 +490,19 @@ class TestMemory:
         one = pod(app("a"), cpu=1, gib=1, number=2, started_at="2026-01-01T00:00:00Z")
         assert decision_of(planned(both, one, machine=small, policy=policy), both).outcome is Outcome.SHARED
 
+    def test_what_one_container_booked_the_next_cannot(self) -> None:
+        small = machine(H12.cpus, 4 * GIB)
+        what = pod(app("a", 1, 3), app("b", 1, 3))
+        policy = replace(POLICY, manage=Manage.GUARANTEED, topology_policy=TopologyPolicy.NONE)
+        entry = entry_of(planned(what, machine=small, policy=policy), what)
+        assert [one.mems for one in entry.containers] == [NodeSet.of([0]), NodeSet.of([1])]
+
+    def test_memory_that_nobody_is_left_to_share_is_told_as_long_as_the_pod_lives(self) -> None:
+        what = pod(app("engine", 3, 8), app("log"), cpu=4, gib=8)
+        answer = planned(what)
+        assert word_of(answer, what) is Word.EMPTY_POD_SHARED_POOL
+        assert planned(what, ledger=answer.ledger).decisions[0].refusal == answer.decisions[0].refusal
+
     def test_init_containers_leave_their_memory_to_later_ones(self) -> None:  # 3.2
         what = pod(init("i", 1, 4), init("j", 1, 3), app("a", 1, 2), app("b", 1, 1))
         one_node = machine([cpu for cpu in D80.cpus if cpu.node == 0], 64 * GIB)
@@ -618,6 +635,14 @@ class TestRefusals:
         answer = planned(what, policy=replace(policy, reserved=CpuSet.parse("0,6,1")))
         assert answer.ledger == Ledger()
         assert word_of(answer, what) is Word.TOPOLOGY_AFFINITY
+
+    def test_a_hint_holds_the_nodes_of_what_an_init_container_leaves(self) -> None:  # 3.2
+        what = pod(init("i", 4, 1), app("a", 6, 1))
+        policy = replace(POLICY, manage=Manage.GUARANTEED, scope=TopologyScope.CONTAINER)
+        settings = replace(policy, topology_policy=TopologyPolicy.RESTRICTED, memory_policy=MemoryPolicy.NONE)
+        assert word_of(planned(what, policy=settings), what) is Word.TOPOLOGY_AFFINITY
+        alone = pod(app("i", 4, 1), app("a", 6, 1))
+        assert cpus(entry_of(planned(alone, policy=settings), alone)) == {"i": "2,4,8,10", "a": "1,3,5,7,9,11"}
 
     def test_one_hint_for_the_pods_sum_refuses_what_each_container_alone_would_get(self) -> None:  # 2.2 B
         what = pod(app("a", 4, 1), app("b", 4, 1))
