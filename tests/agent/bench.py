@@ -3,20 +3,28 @@
 The model is held to real kernels elsewhere, and the whole runs on real kernels in ``tests/vm``.
 """
 
+import errno
 import json
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from pinfold.agent.enforcement import NodeCgroups
 from pinfold.agent.loop import Agent
+from pinfold.cgroups.files import CgroupGoneError, WriteRefusedError
 from pinfold.cgroups.layout import Enforcement
+from pinfold.cgroups.paths import CgroupPath, File
 from pinfold.config import Config
+from pinfold.cpuset import CpuSet
 from pinfold.pods.model import QosClass
 from pinfold.report.snapshot import PodStatus, Snapshot
 from pinfold.state import StateDirectory
-from tests.cgroups.model_node import ModelKernel, ModelNode, container_path, pod_path, uid
-from tests.cpuset_model import Kernel
+from tests.cgroups.model import ModelGround
+from tests.cgroups.node import PlayedNode, container_path, pod_path, uid
+from tests.cpuset_model import Kernel, World
 from tests.sysfs_writer import write_machine
 
 
@@ -34,8 +42,56 @@ def pod(number: int, cpus: int, engine: int = 0) -> dict[str, Any]:
     }
 
 
-class Fs(ModelKernel):
-    """The model behind the words of the cgroup file system."""
+Sharing = Mapping[tuple[str, str], CpuSet]
+"""Pairs of tasks → the CPUs that both may use."""
+
+
+def sharing(world: World) -> Sharing:
+    effective = {task: world.effective(path) for path in world.paths() for task in world.tasks(path)}
+    assert all(cpus & world.active for cpus in effective.values()), f"somebody has no CPU: {effective}"
+    return {pair: effective[pair[0]] & effective[pair[1]] for pair in combinations(sorted(effective), 2)}
+
+
+class Death(BaseException):
+    """The process is no more: nothing catches this."""
+
+
+class Fs(ModelGround):
+    """The model behind the words of the cgroup file system, with quotas, and with all that can happen to a write."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.quotas: dict[CgroupPath, str] = {}
+        self.meddled: dict[tuple[CgroupPath, str], str] = {}
+        """What somebody else writes right after our write to a file."""
+        self.refused: dict[int, int] = {}
+        """Number of a write, from 0 → the errno that it meets."""
+        self.dies_at: int | None = None
+        """The write in place of which the process dies."""
+        self.count = 0
+        self.moments: list[Sharing] = []
+        """Who shared a CPU with whom, after each write."""
+
+    def read_all(self, path: CgroupPath, files: tuple[str, ...], /) -> dict[str, str]:
+        texts = super().read_all(path, files)
+        return {**texts, File.CPU_MAX: self.quotas[path]} if texts and path in self.quotas else texts
+
+    def write(self, path: CgroupPath, file: str, value: str, /) -> None:
+        number, self.count = self.count, self.count + 1
+        if number == self.dies_at:
+            raise Death
+        refused = self.refused.get(number)
+        if refused in {errno.ENOENT, errno.ENODEV} and "-pod" in path:  # no other cgroup goes away
+            raise CgroupGoneError(f"{path}/{file} is gone")
+        if refused and refused not in {errno.ENOENT, errno.ENODEV}:
+            raise WriteRefusedError(path, file, value, OSError(refused, os.strerror(refused)))
+        if file == File.CPU_MAX and path in self.quotas:
+            self.quotas[path] = value
+        else:
+            super().write(path, file, value)
+        if (path, file) in self.meddled:
+            super().write(path, file, self.meddled[path, file])
+        self.moments.append(sharing(self.world))
 
     def close(self) -> None:
         """Nothing is open."""
@@ -46,7 +102,6 @@ class Bench:
     """One node: its manifests, its model kernel, its state directory, its clock."""
 
     tmp: Path
-    node: ModelNode
     fs: Fs
     config: Config
     now_s: float = 1000.0
@@ -88,11 +143,11 @@ class Bench:
     def appear(self, number: int, *, populated: bool = True) -> None:
         """The kubelet makes the pod's cgroup; the runtime its sandbox."""
         path = pod_path(number, QosClass.GUARANTEED)
-        assert self.node.world.mkdir(path) is None
+        assert self.fs.world.mkdir(path) is None
         if populated:
             sandbox = container_path(path, number, 0)
-            assert self.node.world.mkdir(sandbox) is None
-            self.node.world.spawn(f"pause-{number}", sandbox)
+            assert self.fs.world.mkdir(sandbox) is None
+            self.fs.world.spawn(f"pause-{number}", sandbox)
 
     @classmethod
     def boot(cls, kernel: Kernel, tmp: Path, **sources: Any) -> "Bench":  # noqa: ANN401
@@ -113,5 +168,6 @@ class Bench:
                 },
             }
         )
-        node = ModelNode.boot(kernel, Enforcement.PARTITION)
-        return cls(tmp, node, Fs(node.world), config)
+        fs = Fs.boot(kernel, 16)
+        PlayedNode.boot(fs, Enforcement.PARTITION)
+        return cls(tmp, fs, config)

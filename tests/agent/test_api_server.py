@@ -10,7 +10,7 @@ from pinfold.pods.model import QosClass
 from tests.agent.bench import Bench, pod
 from tests.apiserver.server import LocalApiServer
 from tests.apiserver.waiting import until
-from tests.cgroups.model_node import pod_path, uid
+from tests.cgroups.node import pod_path, uid
 from tests.cpuset_model import V6_12
 
 
@@ -81,4 +81,4 @@ def test_before_the_first_list_nothing_that_the_ledger_holds_is_freed(bench: Ben
     server.stop()
     bench.start()
     assert bench.status(1).pool == pool
-    assert bench.node.world.effective(pod_path(1, QosClass.GUARANTEED)) == pool
+    assert bench.fs.world.effective(pod_path(1, QosClass.GUARANTEED)) == pool

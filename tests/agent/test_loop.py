@@ -11,7 +11,7 @@ from pinfold.pods.model import QosClass
 from pinfold.report.snapshot import Mode
 from pinfold.state import FILE
 from tests.agent.bench import Bench, pod
-from tests.cgroups.model_node import container_path, pod_path, uid
+from tests.cgroups.node import container_path, pod_path, uid
 from tests.cpuset_model import KERNELS
 
 
@@ -59,8 +59,8 @@ def test_nobody_else_runs_on_a_pool(bench: Bench) -> None:
     bench.appear(1)
     bench.start()
     pool = bench.status(1).pool
-    assert bench.node.world.allowed("pause-1") <= pool
-    assert bench.node.world.allowed("system.slice").isdisjoint(pool)
+    assert bench.fs.world.allowed("pause-1") <= pool
+    assert bench.fs.world.allowed("system.slice").isdisjoint(pool)
 
 
 def test_a_restart_writes_nothing(bench: Bench) -> None:
@@ -85,13 +85,13 @@ def test_a_lost_checkpoint_is_rebuilt_from_the_kernel(bench: Bench, damage: byte
     bench.start()
     bench.turn()
     bench.take(1)
-    bench.node.world.exit("pause-1")
+    bench.fs.world.exit("pause-1")
     held = bench.status(2).pool
     bench.stop()
     (Path(bench.config.state_dir) / FILE).write_bytes(damage)
     agent = bench.start()
     assert bench.status(2).pool == held
-    assert bench.node.world.effective(pod_path(2, QosClass.GUARANTEED)) == held
+    assert bench.fs.world.effective(pod_path(2, QosClass.GUARANTEED)) == held
     snapshot = agent.snapshot()
     assert snapshot
     assert snapshot.counters.faults["StateError"].count == 1
@@ -104,9 +104,9 @@ def test_a_pool_outlives_its_pod_while_processes_do(bench: Bench) -> None:
     pool = bench.status(1).pool
     bench.take(1)
     assert bench.status(1).pool == pool
-    bench.node.world.exit("pause-1")
+    bench.fs.world.exit("pause-1")
     assert not bench.turn().pods
-    assert bench.node.world.allowed("system.slice") >= pool
+    assert bench.fs.world.allowed("system.slice") >= pool
 
 
 def test_a_full_disk_leaves_the_kernel_alone(bench: Bench) -> None:
@@ -126,7 +126,7 @@ def test_a_full_disk_leaves_the_kernel_alone(bench: Bench) -> None:
 
 
 def _paths(bench: Bench) -> list[Any]:
-    return [path for path in bench.node.world.paths() if path]
+    return [path for path in bench.fs.world.paths() if path]
 
 
 def test_a_refused_pod_shares_and_the_others_stay(bench: Bench) -> None:
@@ -140,7 +140,7 @@ def test_a_refused_pod_shares_and_the_others_stay(bench: Bench) -> None:
     assert refused.decision
     assert refused.decision.refusal
     assert bench.status(1).pool == held
-    assert bench.node.world.allowed("pause-2").isdisjoint(held)
+    assert bench.fs.world.allowed("pause-2").isdisjoint(held)
 
 
 def test_one_uid_under_two_names_is_neither_and_harms_nobody(bench: Bench) -> None:
@@ -173,7 +173,7 @@ def test_drift_is_repaired_and_counted_by_cause(bench: Bench) -> None:
     bench.turn()
     sandbox = container_path(pod_path(1, QosClass.GUARANTEED), 1, 0)
     before = bench.fs.read(sandbox, "cpuset.cpus")
-    assert bench.node.world.write(sandbox, "cpuset.cpus", "0-15") is None
+    assert bench.fs.world.write(sandbox, "cpuset.cpus", "0-15") is None
     snapshot = bench.turn()
     assert bench.fs.read(sandbox, "cpuset.cpus") == before
     assert snapshot.counters.repaired == {"rewritten": 1}
@@ -191,7 +191,7 @@ def test_beside_a_static_kubelet_everything_is_given_back_and_nothing_written(be
     snapshot = bench.turn()
     assert snapshot.mode is Mode.OBSERVING
     assert "static" in snapshot.mode_reason
-    assert bench.node.world.allowed("system.slice") >= pool
+    assert bench.fs.world.allowed("system.slice") >= pool
     writes = snapshot.counters.writes
     bench.appear(2)
     assert bench.turn().counters.writes == writes
@@ -208,7 +208,7 @@ def test_a_kubelet_state_that_cannot_be_read_takes_nothing_back(bench: Bench) ->
     (bench.tmp / "kubelet").mkdir()
     (bench.tmp / "kubelet" / "cpu_manager_state").write_text("{")
     assert bench.turn().mode is Mode.ENFORCING
-    assert bench.node.world.allowed("system.slice").isdisjoint(pool)
+    assert bench.fs.world.allowed("system.slice").isdisjoint(pool)
 
 
 def test_a_manifest_that_turns_bad_leaves_its_pod_as_it_is(bench: Bench) -> None:
@@ -221,14 +221,14 @@ def test_a_manifest_that_turns_bad_leaves_its_pod_as_it_is(bench: Bench) -> None
     bench.put(bad)
     snapshot = bench.turn()
     assert [one.reason for one in snapshot.invalid] == ["InvalidQuantity"]
-    assert bench.node.world.effective(pod_path(1, QosClass.GUARANTEED)) == held
+    assert bench.fs.world.effective(pod_path(1, QosClass.GUARANTEED)) == held
 
 
 def test_a_node_without_kubepods_is_told_and_waited_for(bench: Bench) -> None:
     bench.put(pod(1, 4))
     for path in sorted(_paths(bench), reverse=True):
         if path.startswith("kubepods"):
-            assert bench.node.world.rmdir(path) is None
+            assert bench.fs.world.rmdir(path) is None
     bench.start()
     snapshot = bench.turn()
     assert snapshot.mode is Mode.OBSERVING

@@ -63,6 +63,42 @@ def test_a_new_cgroup_a_manifest_and_a_ring_wake(sources: Sources, tmp_path: Pat
     assert sources.wait(10)
 
 
+def test_what_was_written_before_the_look_does_not_wake_and_a_cgroup_made_meanwhile_does(
+    sources: Sources, tmp_path: Path
+) -> None:
+    (tmp_path / "mount" / "pod" / "cpuset.cpus").write_text("0-3")
+    sources.overlook_writes()
+    assert not sources.wait(0)
+    (tmp_path / "mount" / "pod" / "container").mkdir()
+    (tmp_path / "mount" / "pod" / "cpuset.cpus").write_text("0-4")
+    sources.overlook_writes()
+    assert sources.wait(10)
+    assert not sources.wait(0)
+
+
+def test_that_a_pod_lost_its_last_process_is_never_overlooked(sources: Sources, tmp_path: Path) -> None:
+    (tmp_path / "mount" / "pod" / "cgroup.events").write_text("populated 0")
+    sources.overlook_writes()
+    assert sources.wait(10)
+
+
+def test_where_writes_are_muted_new_cgroups_still_wake(sources: Sources, tmp_path: Path) -> None:
+    assert not sources.watch({"", "pod"}, {"pod"})
+    (tmp_path / "mount" / "pod" / "cpuset.cpus").write_text("0-3")
+    assert not sources.wait(0)
+    (tmp_path / "mount" / "pod" / "container").mkdir()
+    assert sources.wait(10)
+
+
+def test_what_is_heard_again_or_new_is_looked_at_once_more(sources: Sources, tmp_path: Path) -> None:
+    (tmp_path / "mount" / "late").mkdir()
+    assert sources.watch({"", "pod", "late"}, {"pod", "late"})
+    assert not sources.watch({"", "pod", "late"}, {"pod", "late"})
+    assert sources.watch({"", "pod", "late"}, {"late"})
+    (tmp_path / "mount" / "pod" / "cpuset.cpus").write_text("0-3")
+    assert sources.wait(10)
+
+
 def test_without_any_source_of_pods_it_does_not_start(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="--manifests"):
         Sources(config(tmp_path, ""))

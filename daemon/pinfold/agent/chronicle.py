@@ -3,7 +3,7 @@
 It remembers what it has told already; nothing else depends on that.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 import structlog
@@ -11,6 +11,7 @@ import structlog
 from pinfold.agent.enforcement import Enforced
 from pinfold.cgroups.executor import Outcome as WriteOutcome
 from pinfold.cgroups.executor import Result
+from pinfold.cgroups.paths import CgroupPath
 from pinfold.cgroups.verify import Cause, Drift
 from pinfold.planning.ledger import Ledger
 from pinfold.planning.planner import Plan
@@ -89,31 +90,45 @@ class Chronicle:
         log.warning(event, **facts, reason=no.word.value, message=no.message, remedy=no.remedy)
         self.moment(event, decision.full_name, f"{no.word}: {no.message}")
 
-    def enforced(self, enforced: Enforced, drifted: Iterable[Drift], names: Mapping[PodUid, str]) -> None:
-        """What was written, what had *drifted* before that, and what still does; of the latter only what is new."""
+    def fought(self, path: CgroupPath, pod: str) -> str:
+        """Somebody rewrites *path* as fast as it is repaired: told once; what is said of it."""
+        note = f"somebody keeps rewriting cgroup {path}: from now on it is repaired at intervals"
+        log.error("cpuset.fought", pod=pod, cgroup=path, remedy="find who writes there, and stop it")
+        self.moment("cpuset.fought", pod, note)
+        return note
+
+    def calmed(self, path: CgroupPath) -> None:
+        """Nobody rewrites *path* any more."""
+        log.info("cpuset.calmed", cgroup=path)
+        self.moment("cpuset.calmed", "", f"nobody rewrites cgroup {path} any more")
+
+    def enforced(
+        self,
+        enforced: Enforced,
+        drifted: Iterable[Drift],
+        names: Mapping[PodUid, str],
+        fought: Collection[CgroupPath] = (),
+    ) -> None:
+        """What was written, what had *drifted* before that, and what still does; of the latter only what is new.
+
+        Of cgroups that are *fought* over it is counted only: that they are was told.
+        """
         for outcome in enforced.outcomes:
-            _told_write(outcome, _name(names, outcome.write.pod))
+            if outcome.write.path not in fought:
+                _told_write(outcome, _name(names, outcome.write.pod))
         residual = frozenset(enforced.drift)
         repaired: dict[str, int] = {}
         places = {(one.path, one.file) for one in residual}
         for one in drifted:
-            if one in self._residual:
+            if one in self._residual and one.path not in fought:
                 continue
-            log.warning(
-                "cpuset.drifted",
-                pod=_name(names, one.pod),
-                cgroup=one.path,
-                file=one.file.value,
-                want=one.want,
-                have=one.have,
-                reason=one.cause.value,
-            )
-            self.moment(
-                "cpuset.drifted", _name(names, one.pod), f"{one.path}/{one.file}: {one.have!r} instead of {one.want!r}"
-            )
+            if one.path not in fought:
+                self._tell_drift(one, _name(names, one.pod))
             if (one.path, one.file) not in places:
                 repaired[one.cause.value] = repaired.get(one.cause.value, 0) + 1
         for one in sorted(residual - self._residual, key=lambda drift: (drift.path, drift.file)):
+            if one.path in fought:
+                continue
             tell = log.warning if one.cause is Cause.MEMORY_NOT_MOVED else log.error
             tell(
                 "cpuset.unmended",
@@ -126,6 +141,18 @@ class Chronicle:
             )
         self._residual = residual
         self.counters = self.counters.mended(repaired)
+
+    def _tell_drift(self, drift: Drift, pod: str) -> None:
+        log.warning(
+            "cpuset.drifted",
+            pod=pod,
+            cgroup=drift.path,
+            file=drift.file.value,
+            want=drift.want,
+            have=drift.have,
+            reason=drift.cause.value,
+        )
+        self.moment("cpuset.drifted", pod, f"{drift.path}/{drift.file}: {drift.have!r} instead of {drift.want!r}")
 
     def reconciled(self, seconds: float, enforced: Enforced | None) -> None:
         done = enforced.count(Result.DONE) if enforced else 0

@@ -3,7 +3,7 @@
 What to write is decided in ``cgroups``; here it is done, in an order that survives a crash after any step.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, Self
@@ -13,8 +13,9 @@ from pinfold.cgroups.capability import Capability, capability, may_administer
 from pinfold.cgroups.executor import Kernel, Outcome, Result, execute
 from pinfold.cgroups.files import Cgroupfs
 from pinfold.cgroups.found import Found, from_text, noted, refreshed, to_text
-from pinfold.cgroups.held import Held, Reading, held
+from pinfold.cgroups.held import CpusetState, Held, Reading, held
 from pinfold.cgroups.layout import Enforcement, Layout, Node
+from pinfold.cgroups.paths import File
 from pinfold.cgroups.protocol import ordered
 from pinfold.cgroups.tasks import Bounds, RootTasks, bindings, bounds
 from pinfold.cgroups.tree import Driver, Listing, NoTree, Tree, discover
@@ -65,6 +66,8 @@ class Enforced:
     outcomes: tuple[Outcome, ...]
     drift: tuple[Drift, ...]
     """What still differs."""
+    overwritten: bool = False
+    """Somebody else wrote meanwhile, so that no refusal is believed: the rest was left for the next turn."""
     hidden_tasks: bool = False
     """Tasks in the root cgroup that cannot be kept off the pools, since their PIDs are not visible."""
 
@@ -121,13 +124,21 @@ class NodeCgroups:
         )
 
     def enforce(
-        self, node: Node, ledger: Ledger, node_shared: CpuSet, bound: Bounds, commit: Callable[[Kept], None]
+        self,
+        node: Node,
+        ledger: Ledger,
+        node_shared: CpuSet,
+        bound: Bounds,
+        commit: Callable[[Kept], None],
+        written: Callable[[], None] = lambda: None,
     ) -> Enforced:
         """Make *ledger* true; *bound* are the tasks that are already.
 
-        *commit* puts on disk what is about to be replaced; where it raises, nothing has been written yet.
+        *commit* puts on disk what is about to be replaced; where it raises, nothing has been written yet. *written* is
+        called between the writes and the look at what came of them.
         """
         outcomes: tuple[Outcome, ...] = ()
+        kept, overwritten = Kept(node.found, bound), False
         for _ in range(ROUNDS):
             layout = wanted(node, ledger, node_shared)
             writes = ordered(node.held, layout)
@@ -136,7 +147,8 @@ class NodeCgroups:
             held = self._tasks.look() if layout.shrunk or bound else {}
             after = bounds(held, bound, shared)
             masks = bindings(held, bound, after)
-            commit(Kept(node.found, {**{task: bound[task] for task in masks if task in bound}, **after}))
+            kept = Kept(node.found, {**{task: bound[task] for task in masks if task in bound}, **after})
+            commit(kept)
             self._tasks.bind({task: (cpus & held[task]) or cpus for task, cpus in masks.items()})
             done = execute(writes, self.fs)
             self._tasks.bind(masks)  # what widens comes last: the CPUs are nobody else's by now
@@ -144,8 +156,55 @@ class NodeCgroups:
             if not writes:
                 break
             outcomes += done
-            refused = {one.write.pod for one in done if one.result is Result.REFUSED and one.write.pod}
-            node = self.look(node.tree, ledger, node.topology, node.found, node.names, node.refused | refused)
+            written()
+            before = node.held
+            node = self.look(node.tree, ledger, node.topology, node.found, node.names, node.refused)
+            if overwritten := _overwritten(layout, before, done, node.held):
+                break
+            node = replace(node, refused=node.refused | _refused(done, node))
         layout = wanted(node, ledger, node_shared)
         drift = verify(layout, node.held, node.topology.online)
-        return Enforced(node, Kept(node.found, bound), layout, outcomes, drift, layout.shrunk and self._tasks.hidden)
+        hidden = layout.shrunk and self._tasks.hidden
+        return Enforced(node, kept, layout, outcomes, drift, overwritten, hidden)
+
+
+def _refused(done: Iterable[Outcome], node: Node) -> set[PodUid]:
+    """Pods that the kernel makes no partition for. One that stands is not given up because it may not change now."""
+    stand = {
+        uid
+        for uid, pod in node.tree.pods.items()
+        for path in (pod.path, *(container.path for container in pod.containers))
+        if path in node.held and node.held[path].is_partition
+    }
+    return {
+        one.write.pod
+        for one in done
+        if one.result is Result.REFUSED
+        and one.write.file in {File.EXCLUSIVE, File.PARTITION}
+        and one.write.pod
+        and one.write.pod not in stand
+    }
+
+
+def _overwritten(layout: Layout, before: Held, done: Iterable[Outcome], after: Held) -> bool:
+    """Whether somebody wrote to one of our files while *done* turned *before* into *after*.
+
+    A partition that is none says ``invalid`` where the kernel refused it, and ``member`` where somebody unmade it.
+    """
+    left = {
+        (path, file): text
+        for path, want in layout.wants.items()
+        for file in want.texts().keys() - {File.PARTITION}
+        if path in before and (text := before[path].text(file)) is not None
+    }
+    for one in done:
+        place = one.write.path, one.write.file
+        if one.result is Result.DONE:
+            left[place] = one.write.value
+        elif one.result is Result.REFUSED and not one.errno and _is_unmade(after.get(one.write.path)):
+            return True
+    return any(path in after and after[path].text(file) != text for (path, file), text in left.items())
+
+
+def _is_unmade(state: CpusetState | None) -> bool:
+    return state is not None and "invalid" not in (state.partition or "")

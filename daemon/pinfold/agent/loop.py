@@ -17,15 +17,17 @@ from pinfold import __version__
 from pinfold.agent.chronicle import Chronicle
 from pinfold.agent.enforcement import Enforced, Kept, NodeCgroups
 from pinfold.agent.kernel_view import pods_in_kernel
+from pinfold.agent.patience import FIRST_S, Patience
 from pinfold.agent.rebuild import rebuilt
 from pinfold.agent.sources import Sources
 from pinfold.cgroups import watch
+from pinfold.cgroups.executor import Result
 from pinfold.cgroups.found import adopted
 from pinfold.cgroups.held import held
 from pinfold.cgroups.layout import Layout
-from pinfold.cgroups.paths import ROOT
+from pinfold.cgroups.paths import ROOT, CgroupPath, File, holds
 from pinfold.cgroups.tree import NoTree, Tree
-from pinfold.cgroups.verify import verify
+from pinfold.cgroups.verify import Drift, verify
 from pinfold.cgroups.wanted import wanted
 from pinfold.config import Config, ConfigError, policy
 from pinfold.errors import PinfoldError
@@ -52,6 +54,8 @@ HIDDEN_TASKS = (
     "tasks in the root cgroup may run on pools: their PIDs are not visible here, and no partition keeps them off. "
     "Run Pinfold with hostPID."
 )
+FOUGHT = "CgroupFoughtOver"
+"""The reason of the Event on a pod whose cgroups somebody keeps rewriting."""
 TURNS = 5
 """How often a turn that found new cgroups to watch is followed by another at once."""
 
@@ -91,9 +95,12 @@ class Agent:
         self._lost = not self._loaded()
         """The checkpoint was lost: whose pins these are must be read off the kernel."""
         self._layout = Layout()
+        self._patience = Patience()
         self._hidden: tuple[str, ...] = ()
         self._unseen_since: dict[PodUid, float] = {}
         self._refused_at: dict[PodUid, float] = {}
+        self._look_at_s = float("inf")
+        """When the next turn is due though nothing rings."""
         self._peace: Peace | None = None
         self._snapshot: Snapshot | None = None
         self._started_at, self._turned_at = now(), clock()
@@ -122,19 +129,25 @@ class Agent:
     def run(self) -> None:
         """Turn until interrupted."""
         period_s = self._config.cpu_manager_reconcile_period
+        timer = Timer(period_s, self._clock() + period_s)
         while not self._interrupted.is_set():
             for _ in range(TURNS):
                 if not self.reconcile():
                     break
             systemd.notify("READY=1", "WATCHDOG=1")
-            timer = Timer(period_s, self._clock() + period_s)
-            while not self._interrupted.is_set() and not timer.due(self._clock()):
-                if self.sources.wait(min(timer.remaining_s(self._clock()), systemd.watchdog_s() / 2)):
-                    break
-                systemd.notify("WATCHDOG=1")
+            self._sleep(timer)
             if timer.due(self._clock()):
                 self.sources.refresh()
+                timer = timer.restarted(self._clock())
         self._interrupted.clear()
+
+    def _sleep(self, timer: Timer) -> None:
+        """Until something rings, the period is over, or something is to be looked at again."""
+        end_s = min(timer.due_at_s, self._look_at_s)
+        while not self._interrupted.is_set() and (left_s := end_s - self._clock()) > 0:
+            if self.sources.wait(min(left_s, systemd.watchdog_s() / 2)):
+                return
+            systemd.notify("WATCHDOG=1")
 
     def close(self) -> None:
         if self._events:
@@ -145,6 +158,7 @@ class Agent:
     def reconcile(self) -> bool:
         """One turn; whether another should follow at once."""
         again = False
+        self._look_at_s = float("inf")
         try:
             again = self._turn(self._clock())
         except PinfoldError as error:
@@ -154,6 +168,8 @@ class Agent:
             log.exception("reconcile.failed", reason=repr(error))
             self._failed(error)
         self._turned_at = self._clock()
+        if (pause_s := self._patience.pause_s) is not None:
+            self._look_at_s = min(self._look_at_s, self._turned_at + pause_s)
         return again
 
     def _failed(self, error: Exception) -> None:
@@ -184,7 +200,8 @@ class Agent:
         kernel = pods_in_kernel(enforced.node, enforced.drift)
         self._capability = self._cgroups.capability(enforced.node.held)
         self._publish(began, pods, invalid, decided, kernel, mode, peace.reason)
-        return self.sources.watch(watch.watched(tree, decided.ledger, self._kept.files, enforced.node.enforcement))
+        watched = watch.watched(tree, decided.ledger, self._kept.files, enforced.node.enforcement)
+        return self.sources.watch(watched, self._patience.muted)
 
     def _decide(self, picture: _Picture, peace: Peace) -> Plan:
         tree, active = picture.tree, _active(picture.pods)
@@ -224,15 +241,47 @@ class Agent:
             picture.tree, decided.ledger, self._topology, self._kept.files, picture.names, refused
         )
         before = wanted(node, decided.ledger, decided.node_shared)
-        drifted = verify(_common(self._layout, before), node.held, self._topology.online)
+        differs = _places(verify(self._layout, node.held, self._topology.online))  # from what was made: others wrote
+        drifted = [one for one in verify(before, node.held, self._topology.online) if (one.path, one.file) in differs]
         commit = self._committing(decided.ledger)
-        enforced = self._cgroups.enforce(node, decided.ledger, decided.node_shared, self._kept.tasks, commit)
+        enforced = self._cgroups.enforce(
+            node, decided.ledger, decided.node_shared, self._kept.tasks, commit, self.sources.overlook_writes
+        )
         known = {pod.uid: pod.full_name for pod in picture.pods}
-        self._chronicle.enforced(enforced, drifted, known)
-        self._refused_at |= dict.fromkeys(enforced.node.refused - self._refused_at.keys(), began)
+        contested = self._be_patient(drifted, enforced, picture)
+        self._chronicle.enforced(enforced, drifted, known, self._patience.fought)
+        # A partition that somebody unmakes while it is made is none that the kernel refuses.
+        self._refused_at = {
+            uid: self._refused_at.get(uid, began) for uid in enforced.node.refused if uid not in contested
+        }
+        self._look_at_s = min((at + RETRY_S for at in self._refused_at.values()), default=float("inf"))
+        if enforced.overwritten and not self._patience.muted:
+            self._look_at_s = min(self._look_at_s, self._clock() + FIRST_S)
         self._layout = enforced.layout
         self._hidden = (HIDDEN_TASKS,) if enforced.hidden_tasks else ()
         return enforced
+
+    def _be_patient(self, drifted: Iterable[Drift], enforced: Enforced, picture: _Picture) -> set[PodUid]:
+        """Whoever writes as fast as he is repaired is told, and answered more slowly; the pods that he writes to."""
+        taken = {
+            (one.write.path, one.write.file)
+            for one in enforced.outcomes
+            if one.result is Result.DONE or (one.result is Result.REFUSED and not one.errno)
+        }
+        before = self._patience.fought
+        repaired = {path for path, _ in _places(drifted) & taken}
+        self._patience = self._patience.after(self.sources.written(), repaired, self._clock())
+        fought = self._patience.fought
+        owners = {path: pod.uid for pod in picture.tree.pods.values() for path in fought if holds(pod.path, path)}
+        pods = {pod.uid: pod for pod in picture.pods}
+        for path in sorted(fought - before):
+            pod = pods.get(owners.get(path, PodUid("")))
+            note = self._chronicle.fought(path, pod.full_name if pod else "")
+            if self._events and pod:
+                self._events.tell(Occurrence.of(pod, FOUGHT, "Repairing", note, self._now()))
+        for path in sorted(before - fought):
+            self._chronicle.calmed(path)
+        return set(owners.values())
 
     def _committing(self, ledger: Ledger) -> Callable[[Kept], None]:
         def commit(kept: Kept) -> None:
@@ -305,10 +354,15 @@ class Agent:
             sources=self.sources.health(),
             counters=self._chronicle.counters,
             recent=self._chronicle.recent,
-            warnings=(*self._warnings, *self._hidden, *self._unseen(began, decided, kernel)),
+            fought=tuple(sorted(self._patience.fought)),
+            warnings=(*self._warnings, *self._hidden, *self._fights(), *self._unseen(began, decided, kernel)),
         )
         changed = before is None or replace(after, counters=before.counters) != before
         self._snapshot = replace(after, generation=after.generation + changed, at=self._now())
+
+    def _fights(self) -> Iterable[str]:
+        for path in sorted(self._patience.fought):
+            yield f"somebody keeps rewriting {path}: it is repaired every {self._patience.pause_s} s. Find and stop it."
 
     def _unseen(self, began: float, decided: Plan, kernel: Mapping[PodUid, PodInKernel]) -> tuple[str, ...]:
         """Pods that own CPUs and whose cgroup does not appear."""
@@ -333,7 +387,5 @@ def _runs(uid: PodUid, picture: _Picture) -> bool:
     return pod is not None and any(one.id in picture.names for one in pod.containers)
 
 
-def _common(before: Layout, after: Layout) -> Layout:
-    """What was wanted before and is still: where the kernel differs from it, somebody else wrote."""
-    same = {path: want for path, want in before.wants.items() if after.wants.get(path) == want}
-    return replace(after, wants=same)
+def _places(drift: Iterable[Drift]) -> set[tuple[CgroupPath, File]]:
+    return {(one.path, one.file) for one in drift}

@@ -5,7 +5,7 @@ import selectors
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from pinfold.cgroups.paths import File
+from pinfold.cgroups.paths import CgroupPath, File
 from pinfold.cgroups.tree import Tree
 from pinfold.config import Config
 from pinfold.errors import PinfoldError
@@ -51,6 +51,9 @@ class Sources:
         self._cgroups: CgroupEvents | None = None
         self._hotplug: HotplugMonitor | None = None
         self._hotplugged = False
+        self._pending = False
+        """Something rang while the loop was at its writes."""
+        self._written: set[CgroupPath] = set()
         try:
             self._cgroups = CgroupEvents(Path(config.cgroup_mount))
         except InotifyLimitError as error:
@@ -72,18 +75,34 @@ class Sources:
 
         False: nothing that concerns Pinfold.
         """
-        rang = False
-        for key, _ in self._selector.select(None if timeout_s == float("inf") else timeout_s):
+        rang, self._pending = self._pending, False
+        for key, _ in self._selector.select(0 if rang else None if timeout_s == float("inf") else timeout_s):
             match key.fileobj:
                 case HotplugMonitor() as hotplug:
                     self._hotplugged |= bool(hotplug.drain())
                     rang |= self._hotplugged
                 case CgroupEvents() as cgroups:
                     changes = cgroups.drain()
-                    rang |= changes.overflowed or any(map(_concerns, changes.seen))
+                    concerning = tuple(filter(_concerns, changes.seen))
+                    self._written.update(CgroupPath(one.path) for one in concerning if _is_write(one))
+                    rang |= changes.overflowed or bool(concerning)
                 case Wakeup() | Manifests() as source:
                     rang |= source.drain()
         return rang
+
+    def overlook_writes(self) -> None:
+        """Take the rings of writes to cpusets and quotas away: whoever looks at these from now on sees what they left.
+
+        Most of them are our own. Whatever else rang is kept.
+        """
+        if self._cgroups:
+            changes = self._cgroups.drain()
+            self._pending |= changes.overflowed or not all(map(_is_write, changes.seen))
+
+    def written(self) -> set[CgroupPath]:
+        """Cgroups whose cpusets, quotas or controllers rang since the last call."""
+        written, self._written = self._written, set()
+        return written
 
     def refresh(self) -> None:
         """For the timer: look at what may have changed without a ring."""
@@ -130,11 +149,14 @@ class Sources:
         self._bundles.keep(seen)
         return names
 
-    def watch(self, cgroups: Collection[str]) -> bool:
-        """Have every change in *cgroups* ring; whether some are new, so that they must be looked at once more."""
+    def watch(self, cgroups: Collection[str], muted: Collection[str] = ()) -> bool:
+        """Have every change in *cgroups* ring; in those that are *muted*, only cgroups that come and go.
+
+        Whether more of some is heard than before, so that they must be looked at once more.
+        """
         if self._cgroups is None:
             return False
-        fresh = self._cgroups.watch(cgroups)
+        fresh = self._cgroups.watch(cgroups, muted)
         self._faults[CGROUPS] = self._cgroups.fault
         return bool(fresh)
 
@@ -171,6 +193,11 @@ class Sources:
 def _concerns(change: Change) -> bool:
     """Not what a runtime writes all day: processes that enter, weights, limits of memory."""
     return change.happening is not Happening.WRITTEN or change.name in _FILES
+
+
+def _is_write(change: Change) -> bool:
+    """By somebody; the kernel itself writes ``cgroup.events``, which no look at cpusets replaces."""
+    return change.happening is Happening.WRITTEN and change.name != File.EVENTS
 
 
 def _objects(pictures: Iterable[tuple[str, Pods]]) -> Iterator[tuple[str, object]]:

@@ -288,6 +288,12 @@ def _health(snapshot: Snapshot) -> Iterator[Metric]:
         ("exclusivity",),
         {(way.value,): way is snapshot.exclusivity for way in Exclusivity},
     )
+    yield _gauge(
+        "drift_fought",
+        "Cgroups that somebody rewrites as fast as they are repaired: find him and stop him.",
+        (),
+        {(): len(snapshot.fought)},
+    )
     yield _gauge("snapshot_timestamp_seconds", "When the loop last published.", (), {(): snapshot.at})
     yield _gauge(
         "source_healthy",

@@ -196,6 +196,8 @@ class Snapshot:
     counters: Counters = field(default_factory=Counters)
     recent: tuple[Moment, ...] = ()
     """Oldest first."""
+    fought: tuple[str, ...] = ()
+    """Cgroups that somebody rewrites as fast as they are repaired, by path."""
     warnings: tuple[str, ...] = ()
     """What the operator should be told about this node, one sentence each."""
 

@@ -16,7 +16,8 @@ from inotify_simple import flags
 
 from pinfold.sources.inotify import opened
 
-_MASK: Final = flags.CREATE | flags.DELETE | flags.MODIFY | flags.ONLYDIR | flags.DONT_FOLLOW
+_MUTED: Final = flags.CREATE | flags.DELETE | flags.ONLYDIR | flags.DONT_FOLLOW
+_MASK: Final = _MUTED | flags.MODIFY
 
 
 class Happening(StrEnum):
@@ -61,6 +62,7 @@ class CgroupEvents:
         self._inotify = opened()
         self._paths: dict[int, str] = {}
         self._watches: dict[str, int] = {}
+        self._muted: frozenset[str] = frozenset()
 
     def fileno(self) -> int:
         return int(self._inotify.fileno())
@@ -69,13 +71,20 @@ class CgroupEvents:
     def watched(self) -> Collection[str]:
         return self._watches.keys()
 
-    def watch(self, paths: Collection[str]) -> frozenset[str]:
-        """Watch exactly *paths*; those watched from now on, to be listed once more. One that is gone is left out."""
-        wanted = frozenset(paths)
+    def watch(self, paths: Collection[str], muted: Collection[str] = ()) -> frozenset[str]:
+        """Watch exactly *paths*, and in those that are *muted* only which children come and go.
+
+        Gives those of which more is heard from now on, to be looked at once more. One that is gone is left out.
+        """
+        wanted, before = frozenset(paths), self._muted
+        self._muted = wanted & frozenset(muted)
         for path in self._watches.keys() - wanted:
             self._unwatch(path)
         self.fault = ""
-        return frozenset(path for path in sorted(wanted - self._watches.keys()) if self._watch(path))
+        for path in self._watches.keys() & (self._muted - before):
+            self._watch(path)
+        more = (wanted - self._watches.keys()) | (wanted & before - self._muted)
+        return frozenset(path for path in sorted(more) if self._watch(path))
 
     def drain(self) -> Changes:
         """What happened since the last time, without waiting."""
@@ -101,7 +110,7 @@ class CgroupEvents:
 
     def _watch(self, path: str) -> bool:
         try:
-            watch = self._inotify.add_watch(self._mount / path, _MASK)
+            watch = self._inotify.add_watch(self._mount / path, _MUTED if path in self._muted else _MASK)
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 self.fault = "no inotify watch is left for this user: raise fs.inotify.max_user_watches with sysctl"

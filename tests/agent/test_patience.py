@@ -1,0 +1,174 @@
+"""Somebody who rewrites what is repaired: by the rule alone, and in the loop on a model kernel."""
+
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pinfold.agent.loop import RETRY_S
+from pinfold.agent.patience import BURST, CALM_S, LONGEST_S, PER_S, Patience
+from pinfold.cgroups.paths import CgroupPath
+from pinfold.pods.model import QosClass
+from pinfold.report.snapshot import Exclusivity
+from tests.agent.bench import Bench, pod
+from tests.cgroups.node import container_path, pod_path
+from tests.cpuset_model import V6_12
+
+ONE, OTHER = CgroupPath("kubepods/a"), CgroupPath("kubepods/b")
+SOME = st.sets(st.sampled_from([ONE, OTHER]))
+ENGINE = container_path(pod_path(1, QosClass.GUARANTEED), 1, 0)
+
+
+@given(st.lists(st.floats(1 / PER_S, 100), max_size=40))
+def test_whoever_writes_now_and_then_is_repaired_at_once_for_ever(gaps_s: list[float]) -> None:
+    patience, now_s = Patience(), 0.0
+    for gap_s in gaps_s:
+        now_s += gap_s
+        patience = patience.after((), {ONE}, now_s)
+        assert patience.pause_s is None
+        assert not patience.muted
+
+
+@given(st.floats(0.0001, 0.1), st.floats(1, 60))
+def test_whoever_writes_without_end_costs_few_turns(turn_s: float, fight_s: float) -> None:
+    """Every turn finds his writes; between turns there is the pause, or none where writes ring."""
+    patience, now_s, turns = Patience(), 0.0, 0
+    while now_s < fight_s:
+        now_s += turn_s + (patience.pause_s or 0)
+        patience = patience.after((), {ONE}, now_s)
+        turns += 1
+    assert turns <= BURST + 5 + fight_s / LONGEST_S
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 5), SOME, SOME), max_size=60),
+)
+def test_the_next_look_is_never_far(turns: list[tuple[float, set[CgroupPath], set[CgroupPath]]]) -> None:
+    patience, now_s = Patience(), 0.0
+    for gap_s, written, repaired in turns:
+        now_s += gap_s
+        patience = patience.after(written, repaired, now_s)
+        assert (patience.pause_s is None) == (not patience.muted)
+        assert patience.fought <= patience.muted
+        assert 0 < (patience.pause_s or LONGEST_S) <= LONGEST_S
+
+
+def test_a_fight_ends_when_nothing_was_repaired_for_a_while() -> None:
+    patience = Patience()
+    for turn in range(10):
+        patience = patience.after((), {ONE}, turn / 100)
+    assert patience.fought == {ONE}
+    assert patience.after((), (), 0.09 + CALM_S - 0.01).fought == {ONE}
+    calm = patience.after((), (), 0.1 + CALM_S)
+    assert not calm.muted
+    assert calm.after((), {ONE}, 0.2 + CALM_S).fought == {ONE}, "he goes on"
+    assert calm.after((), (), 0.2 + CALM_S + BURST / PER_S) == Patience()
+
+
+def test_only_the_cgroup_that_is_fought_over_is() -> None:
+    patience = Patience()
+    for turn in range(10):
+        patience = patience.after((), {ONE, OTHER} if turn == 0 else {ONE}, turn / 100)
+    assert patience.fought == patience.muted == {ONE}
+
+
+def test_whoever_writes_what_need_not_be_repaired_is_no_fighter_and_costs_no_more() -> None:
+    patience = Patience()
+    for turn in range(10):
+        patience = patience.after({ONE}, (), turn / 100)
+    assert patience.muted == {ONE}
+    assert not patience.fought
+    assert patience.after((), {ONE}, 0.2).fought == {ONE}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench.boot(V6_12, tmp_path, apiServer={"enabled": False})
+    made.put(pod(1, 4, engine=3))
+    made.appear(1)
+    made.start()
+    made.turn()
+    yield made
+    made.stop()
+
+
+def rewritten(
+    bench: Bench, times: int, path: CgroupPath = ENGINE, file: str = "cpuset.cpus", text: str = "0-15"
+) -> None:
+    assert bench.agent
+    for _ in range(times):
+        assert bench.fs.world.write(path, file, text) is None
+        bench.now_s += 0.01
+        bench.agent.reconcile()
+
+
+def test_a_fight_is_told_once_and_so_is_its_end(bench: Bench) -> None:
+    before = bench.fs.read(ENGINE, "cpuset.cpus")
+    rewritten(bench, 40)
+    assert bench.fs.read(ENGINE, "cpuset.cpus") == before
+    snapshot = bench.turn()
+    assert snapshot.fought == (ENGINE,)
+    assert [one for one in snapshot.warnings if ENGINE in one]
+    assert snapshot.counters.repaired == {"rewritten": 40}
+    told = [(one.event, one.pod) for one in snapshot.recent]
+    assert told.count(("cpuset.fought", "test/p1")) == 1
+    assert told.count(("cpuset.drifted", "test/p1")) <= BURST + 1
+    bench.now_s += CALM_S
+    snapshot = bench.turn()
+    assert not snapshot.fought
+    assert not [one for one in snapshot.warnings if ENGINE in one]
+    assert [one.event for one in snapshot.recent][-1] == "cpuset.calmed"
+    bench.now_s += BURST / PER_S
+    rewritten(bench, 1)
+    assert bench.turn().recent[-1].event == "cpuset.drifted"
+
+
+def test_a_resize_is_no_fight(bench: Bench) -> None:
+    for cpus in (6, 4) * 10:
+        bench.put(pod(1, cpus, engine=3))
+        snapshot = bench.turn()
+    assert not snapshot.fought
+    assert not snapshot.counters.repaired
+
+
+def test_a_quota_that_comes_back_with_another_period_is_drift(bench: Bench) -> None:
+    pool = pod_path(1, QosClass.GUARANTEED)
+    bench.fs.quotas[pool] = "400000 100000"
+    bench.put(pod(1, 4, engine=3))
+    bench.turn()
+    assert bench.fs.quotas[pool].startswith("max")
+    bench.fs.quotas[pool] = "1000 50000"
+    snapshot = bench.turn()
+    assert bench.fs.quotas[pool] == "max 50000"
+    assert snapshot.counters.repaired == {"rewritten": 1}
+
+
+def test_a_partition_that_somebody_unmakes_all_the_time_is_made_again_as_soon_as_he_stops(bench: Bench) -> None:
+    """Read back, his word looks like a refusal; but the kernel refuses nothing."""
+    pool = pod_path(1, QosClass.GUARANTEED)
+    bench.fs.meddled = {(pool, "cpuset.cpus.partition"): "member"}
+    rewritten(bench, 10, pool, "cpuset.cpus.partition", "member")
+    assert bench.turn().fought
+    assert bench.agent
+    assert bench.agent._look_at_s == pytest.approx(bench.now_s + LONGEST_S), "and no sooner"
+    bench.fs.meddled = {}
+    bench.now_s += LONGEST_S
+    snapshot = bench.turn()
+    assert bench.fs.read(pool, "cpuset.cpus.partition") == "root"
+    assert snapshot.exclusivity is Exclusivity.PARTITION
+
+
+def test_a_partition_that_the_kernel_refused_is_tried_again_without_a_ring(bench: Bench) -> None:
+    pool = pod_path(1, QosClass.GUARANTEED)
+    agent = bench.agent
+    assert agent
+    bench.fs.refused = {bench.fs.count: errno.EPERM}
+    rewritten(bench, 1, pool, "cpuset.cpus.partition", "member")
+    assert bench.fs.read(pool, "cpuset.cpus.partition") == "member"
+    assert agent._look_at_s <= bench.now_s + RETRY_S
+    bench.now_s = agent._look_at_s
+    bench.turn()
+    assert bench.fs.read(pool, "cpuset.cpus.partition") == "root"
