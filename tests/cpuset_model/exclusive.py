@@ -93,6 +93,9 @@ class ExclusiveSets(Rules):
                 return Errno.EINVAL
         return None
 
+    def refuses_as_it_is(self, group: Cgroup) -> Errno | None:
+        return self.refuses(group, group)
+
     def forbid_overlap(self, group: Cgroup, state: State) -> Reason | None:
         """A valid partition forbids overlap; one that is none allows it again."""
         forbid = state > 0

@@ -87,6 +87,9 @@ class LocalPartitions(Rules):
             self._refresh_siblings(group)
         return None
 
+    def refuses_as_it_is(self, group: Cgroup) -> Errno | None:
+        return Errno.EINVAL if self._overlaps(group, group.cpus, no_overlap=group.no_overlap) else None
+
     def _overlaps(self, group: Cgroup, cpus: CpuSet, *, no_overlap: bool) -> bool:
         """Whether *cpus* would meet a sibling's set where one of the two forbids it."""
         return any((no_overlap or one.no_overlap) and cpus & one.cpus for one in group.siblings())

@@ -55,6 +55,10 @@ class Rules(ABC):
     def write_exclusive(self, group: Cgroup, cpus: CpuSet) -> Errno | None: ...
 
     @abstractmethod
+    def refuses_as_it_is(self, group: Cgroup) -> Errno | None:
+        """What a write answers that leaves the CPUs of *group* alone, where they are at odds with its siblings'."""
+
+    @abstractmethod
     def write_partition(self, group: Cgroup, state: State) -> None: ...
 
     @abstractmethod
@@ -88,6 +92,8 @@ class Rules(ABC):
             return None
         if self.refuses_empty(group, empties=not mems):
             return Errno.ENOSPC
+        if refused := self.refuses_as_it_is(group):
+            return refused
         group.mems = mems
         self._spread_mems(group)
         return None

@@ -87,6 +87,11 @@ CASES = [
         (V7_3,), "task t1 in podC\npodC.mems=1\npodC.mems=\npodC.memseff is 0-1", id="mems-emptied-populated-7.3"
     ),
     pytest.param(ALL, "podC.mems=2 ! EINVAL\npodC.mems=0,5 ! EINVAL", id="mems-of-a-node-that-is-not-there"),
+    pytest.param(
+        (V6_12,),
+        "K.excl=2-7\nS.cpus=2-7\nK.mems=0 ! EINVAL\nS.mems=0 ! EINVAL\nS.cpus=0-7\nK.mems=0",
+        id="mems-refused-while-a-sibling-has-only-cpus-of-exclusive",
+    ),
     pytest.param(ALL, "K.mems=0\npodC.mems=1\npodC.memseff is 0\nK.mems=0-1\npodC.memseff is 1", id="mems-of-a-child"),
     pytest.param(
         ALL, "podC.cpus=0-1\ntask t1 in podC\ntask t1 wants 2-3 ! EINVAL\ntask t1 runs on 0-1", id="affinity-outside"
