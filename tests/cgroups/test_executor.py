@@ -10,7 +10,7 @@ from pinfold.cgroups.paths import CgroupPath, File
 from pinfold.cgroups.writes import Write
 from pinfold.cpuset import CpuSet
 
-from .model_node import uid
+from .node import uid
 
 A, B, C = CgroupPath("a"), CgroupPath("b"), CgroupPath("c")
 

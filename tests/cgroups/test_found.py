@@ -12,9 +12,9 @@ from pinfold.cgroups.writes import Write
 from pinfold.cpuset import CpuSet, NodeSet
 from pinfold.pods.model import QosClass
 
-from .model_node import machine, uid
+from .node import machine, uid
 
-MACHINE = machine(8)
+MACHINE = machine(CpuSet.parse("0-7"), CpuSet.parse("0-7"))
 K = CgroupPath("kubepods.slice")
 POD, CONTAINER = CgroupPath("kubepods.slice/pod"), CgroupPath("kubepods.slice/pod/container")
 TREE = Tree(

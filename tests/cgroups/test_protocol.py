@@ -9,9 +9,8 @@ from collections.abc import Iterable
 import pytest
 
 from pinfold.cgroups.executor import Result
-from pinfold.cgroups.found import noted
 from pinfold.cgroups.layout import Enforcement
-from pinfold.cgroups.paths import CgroupPath, File, below
+from pinfold.cgroups.paths import ROOT, CgroupPath, File, below
 from pinfold.cgroups.verify import Cause, verify
 from pinfold.cgroups.writes import Write
 from pinfold.cpuset import CpuSet
@@ -19,8 +18,11 @@ from pinfold.planning.ledger import ContainerEntry, Isolation, Ledger, PodEntry
 from pinfold.pods.model import QosClass
 from tests.cpuset_model import V6_1, V6_12, V7_3, Kernel
 
-from .model_node import KUBEPODS, QOS, ModelNode, uid
+from .model import ModelGround
+from .node import KUBEPODS, QOS, PlayedNode, container_path, uid
 
+THEIRS = CgroupPath("theirs")
+SYSTEM = CgroupPath("system.slice")
 BURSTABLE = below(KUBEPODS, f"{QOS[QosClass.BURSTABLE]}.slice")
 FILES = {File.CPUS: "cpus", File.EXCLUSIVE: "excl", File.PARTITION: "part", File.SUBTREE_CONTROL: "subtree_control"}
 
@@ -54,30 +56,30 @@ def ledger(*entries: PodEntry) -> Ledger:
     return Ledger({entry.uid: entry for entry in entries})
 
 
-def settled(node: ModelNode, now: Ledger) -> list[str]:
-    return told(outcome.write for outcome in node.settle(now))
+def settled(node: PlayedNode, now: Ledger) -> list[str]:
+    return told(node.settle(now))
 
 
 @pytest.fixture(params=[V6_12, V7_3], ids=str)
-def node(request: pytest.FixtureRequest) -> ModelNode:
+def node(request: pytest.FixtureRequest) -> PlayedNode:
     """Partitions, cpuset enabled down to the pods."""
     version: Kernel = request.param
-    return _enabled(ModelNode.boot(version, Enforcement.PARTITION))
+    return _enabled(PlayedNode.boot(ModelGround.boot(version, 16), Enforcement.PARTITION))
 
 
 @pytest.fixture
-def old_node() -> ModelNode:
+def old_node() -> PlayedNode:
     """No remote partitions."""
-    return _enabled(ModelNode.boot(V6_1, Enforcement.SHRINK))
+    return _enabled(PlayedNode.boot(ModelGround.boot(V6_1, 16), Enforcement.SHRINK))
 
 
-def _enabled(node: ModelNode) -> ModelNode:
-    for path in ("", KUBEPODS, BURSTABLE):
-        assert node.world.write(path, File.SUBTREE_CONTROL, "+cpuset") is None
+def _enabled(node: PlayedNode) -> PlayedNode:
+    for path in (ROOT, KUBEPODS, BURSTABLE):
+        node.ground.write(path, File.SUBTREE_CONTROL, "+cpuset")
     return node
 
 
-def running(node: ModelNode, number: int, *names: str | None, qos: QosClass = QosClass.GUARANTEED) -> CgroupPath:
+def running(node: PlayedNode, number: int, *names: str | None, qos: QosClass = QosClass.GUARANTEED) -> CgroupPath:
     """A pod whose containers run; None: one that no spec names."""
     pod = node.start_pod(number, qos)
     for place, name in enumerate(names):
@@ -86,7 +88,7 @@ def running(node: ModelNode, number: int, *names: str | None, qos: QosClass = Qo
 
 
 def test_a_new_pod_is_a_partition_before_anything_runs_in_it() -> None:
-    node = ModelNode.boot(V6_12, Enforcement.PARTITION)
+    node = PlayedNode.boot(ModelGround.boot(V6_12, 16), Enforcement.PARTITION)
     node.start_pod(1)
     assert settled(node, ledger(pooled(1, "2-5"))) == [
         "root.subtree_control=+cpuset",
@@ -98,7 +100,7 @@ def test_a_new_pod_is_a_partition_before_anything_runs_in_it() -> None:
     ]
 
 
-def test_containers_are_narrowed_one_by_one_as_they_appear(node: ModelNode) -> None:
+def test_containers_are_narrowed_one_by_one_as_they_appear(node: PlayedNode) -> None:
     now = ledger(pooled(1, "2-5", engine="2-4"))
     pod = node.start_pod(1)
     node.settle(now)
@@ -110,7 +112,7 @@ def test_containers_are_narrowed_one_by_one_as_they_appear(node: ModelNode) -> N
     assert settled(node, now) == ["pod1/c2.cpus=5"]
 
 
-def test_where_slices_take_the_whole_pool_an_unknown_container_has_all_of_it(node: ModelNode) -> None:
+def test_where_slices_take_the_whole_pool_an_unknown_container_has_all_of_it(node: PlayedNode) -> None:
     running(node, 1, None, "engine", "feed")
     assert settled(node, ledger(pooled(1, "2-5", engine="2-4", feed="5")))[-3:] == [
         "pod1/c0.cpus=2-5",
@@ -119,12 +121,12 @@ def test_where_slices_take_the_whole_pool_an_unknown_container_has_all_of_it(nod
     ]
 
 
-def test_an_isolated_pool_is_an_isolated_partition(node: ModelNode) -> None:
+def test_an_isolated_pool_is_an_isolated_partition(node: PlayedNode) -> None:
     node.start_pod(1)
     assert settled(node, ledger(pooled(1, "2-5", isolated=True)))[-1] == "pod1.part=isolated"
 
 
-def test_a_pool_below_a_qos_slice_grows_the_unions_above_it_first(node: ModelNode) -> None:
+def test_a_pool_below_a_qos_slice_grows_the_unions_above_it_first(node: PlayedNode) -> None:
     node.start_pod(1)
     node.settle(ledger(pooled(1, "2-5")))
     node.start_pod(2, QosClass.BURSTABLE)
@@ -137,14 +139,14 @@ def test_a_pool_below_a_qos_slice_grows_the_unions_above_it_first(node: ModelNod
     ]
 
 
-def test_a_cpu_leaves_its_qos_slice_before_a_pod_beside_that_gets_it(node: ModelNode) -> None:
+def test_a_cpu_leaves_its_qos_slice_before_a_pod_beside_that_gets_it(node: PlayedNode) -> None:
     node.start_pod(1)
     node.start_pod(2, QosClass.BURSTABLE)
     node.settle(ledger(pooled(1, "2-3"), pooled(2, "4-5")))
     assert settled(node, ledger(pooled(1, "2-4"), pooled(2, "5"))) == ["pod2.excl=5", "B.excl=5", "pod1.excl=2-4"]
 
 
-def test_containers_leave_cpus_before_their_pool_does(node: ModelNode) -> None:
+def test_containers_leave_cpus_before_their_pool_does(node: PlayedNode) -> None:
     running(node, 1, "engine", "rest")
     node.settle(ledger(pooled(1, "2-5", engine="2-4")))
     assert settled(node, ledger(pooled(1, "2-3", engine="2"))) == [
@@ -155,7 +157,7 @@ def test_containers_leave_cpus_before_their_pool_does(node: ModelNode) -> None:
     ]
 
 
-def test_a_pool_that_moves_has_old_and_new_cpus_until_its_containers_went_over(node: ModelNode) -> None:
+def test_a_pool_that_moves_has_old_and_new_cpus_until_its_containers_went_over(node: PlayedNode) -> None:
     running(node, 1, "engine", "rest")
     node.settle(ledger(pooled(1, "2-5", engine="2-4")))
     assert settled(node, ledger(pooled(1, "10-13", engine="10-12"))) == [
@@ -168,7 +170,7 @@ def test_a_pool_that_moves_has_old_and_new_cpus_until_its_containers_went_over(n
     ]
 
 
-def test_a_pool_is_freed_before_its_cgroup_goes(node: ModelNode) -> None:
+def test_a_pool_is_freed_before_its_cgroup_goes(node: PlayedNode) -> None:
     pod = node.start_pod(1)
     node.settle(ledger(pooled(1, "2-5")))
     assert settled(node, ledger()) == ["pod1.part=member", "pod1.excl=", "K.excl=", "pod1.subtree_control=-cpuset"]
@@ -176,7 +178,7 @@ def test_a_pool_is_freed_before_its_cgroup_goes(node: ModelNode) -> None:
     assert settled(node, ledger()) == []
 
 
-def test_the_next_pool_waits_for_the_one_that_ends(node: ModelNode) -> None:
+def test_the_next_pool_waits_for_the_one_that_ends(node: PlayedNode) -> None:
     node.start_pod(1)
     node.settle(ledger(pooled(1, "2-5")))
     node.start_pod(2)
@@ -184,7 +186,7 @@ def test_the_next_pool_waits_for_the_one_that_ends(node: ModelNode) -> None:
     assert writes.index("pod1.excl=") < writes.index("pod2.excl=4-7") < writes.index("pod2.part=root")
 
 
-def test_a_slice_without_a_pool_is_a_partition_of_its_container(node: ModelNode) -> None:
+def test_a_slice_without_a_pool_is_a_partition_of_its_container(node: PlayedNode) -> None:
     running(node, 1, None, "engine", "rest")
     assert settled(node, ledger(sliced(1, engine="2-4"))) == [
         "K.excl=2-4",
@@ -194,12 +196,12 @@ def test_a_slice_without_a_pool_is_a_partition_of_its_container(node: ModelNode)
     ]
 
 
-def test_of_two_slices_on_the_same_cpus_the_living_containers_is_the_partition(node: ModelNode) -> None:
+def test_of_two_slices_on_the_same_cpus_the_living_containers_is_the_partition(node: PlayedNode) -> None:
     """A standard init container's CPUs are used again by the app that follows it."""
     pod = running(node, 1, "init")
     now = ledger(sliced(1, init="2-4", app="2-3"))
     assert "pod1/c0.part=root" in settled(node, now)
-    node.world.exit(f"{pod}/{node.tree().pods[uid(1)].containers[0].path.rpartition('/')[2]}")
+    node.ground.end(container_path(pod, 1, 0))
     node.start_container(pod, 1, 1, "app")
     assert settled(node, now) == [
         "pod1/c0.part=member",
@@ -211,34 +213,34 @@ def test_of_two_slices_on_the_same_cpus_the_living_containers_is_the_partition(n
     ]
 
 
-def test_a_set_beside_a_new_pool_is_trimmed_first_and_given_back_last(node: ModelNode) -> None:
-    assert node.world.write(BURSTABLE, File.CPUS, "0-7") is None
+def test_a_set_beside_a_new_pool_is_trimmed_first_and_given_back_last(node: PlayedNode) -> None:
+    node.ground.write(BURSTABLE, File.CPUS, "0-7")
     node.start_pod(1)
     writes = settled(node, ledger(pooled(1, "2-5")))
     assert writes.index("B.cpus=0-1,6-7") < writes.index("pod1.excl=2-5")
     assert settled(node, ledger())[-2:] == ["B.cpus=0-7", "pod1.subtree_control=-cpuset"]
 
 
-def test_a_set_that_has_nothing_left_beside_a_pool_gets_the_node_shared_pool(node: ModelNode) -> None:
-    assert node.world.write("system.slice", File.CPUS, "2-3") is None
+def test_a_set_that_has_nothing_left_beside_a_pool_gets_the_node_shared_pool(node: PlayedNode) -> None:
+    node.ground.write(SYSTEM, File.CPUS, "2-3")
     node.start_pod(1)
     assert settled(node, ledger(pooled(1, "2-5")))[1] == "system.slice.cpus=0-1,6-15"
 
 
-def test_an_invalid_partition_goes_by_member_and_a_silent_member_at_once(node: ModelNode) -> None:
+def test_an_invalid_partition_goes_by_member_and_a_silent_member_at_once(node: PlayedNode) -> None:
     pod = running(node, 1, "engine")
     now = ledger(pooled(1, "2-5", engine="2-4"))
     node.settle(now)
-    assert node.world.write(KUBEPODS, File.EXCLUSIVE, "6-7") is None
-    word = str(node.world.read(pod, File.PARTITION))  # 6.12 says member, 7.3 root invalid
+    node.ground.write(KUBEPODS, File.EXCLUSIVE, "6-7")
+    word = str(node.ground.read(pod, File.PARTITION))  # 6.12 says member, 7.3 root invalid
     assert settled(node, now) == [*["pod1.part=member"] * ("invalid" in word), "K.excl=2-5", "pod1.part=root"]
 
 
-def test_a_partition_that_somebody_turned_off_is_turned_on(node: ModelNode) -> None:
+def test_a_partition_that_somebody_turned_off_is_turned_on(node: PlayedNode) -> None:
     pod = node.start_pod(1)
     now = ledger(pooled(1, "2-5"))
     node.settle(now)
-    assert node.world.write(pod, File.PARTITION, "member") is None
+    node.ground.write(pod, File.PARTITION, "member")
     (drift,) = verify(node.layout(now), node.held(now), node.topology.online)
     assert (drift.path, drift.file, drift.want, drift.have, drift.cause) == (
         pod,
@@ -250,7 +252,7 @@ def test_a_partition_that_somebody_turned_off_is_turned_on(node: ModelNode) -> N
     assert settled(node, now) == ["pod1.part=root"]
 
 
-def test_everybody_else_is_narrowed_where_there_are_no_partitions(old_node: ModelNode) -> None:
+def test_everybody_else_is_narrowed_where_there_are_no_partitions(old_node: PlayedNode) -> None:
     running(old_node, 1, None, "engine", "rest")
     running(old_node, 2, None)
     assert settled(old_node, ledger(pooled(1, "2-5", engine="2-4"))) == [
@@ -267,14 +269,14 @@ def test_everybody_else_is_narrowed_where_there_are_no_partitions(old_node: Mode
     ]
 
 
-def test_the_kubepods_root_is_never_written_in_the_fallback(old_node: ModelNode) -> None:
+def test_the_kubepods_root_is_never_written_in_the_fallback(old_node: PlayedNode) -> None:
     running(old_node, 1, "engine", qos=QosClass.BURSTABLE)
     writes = settled(old_node, ledger(pooled(1, "2-5", engine="2-4")))
     assert [write for write in writes if write.startswith(("K.", "root."))] == []
     assert [write for write in writes if ".excl" in write or ".part" in write] == []
 
 
-def test_a_pod_beside_a_pool_in_a_qos_slice_is_narrowed_itself(old_node: ModelNode) -> None:
+def test_a_pod_beside_a_pool_in_a_qos_slice_is_narrowed_itself(old_node: PlayedNode) -> None:
     running(old_node, 1, "engine", qos=QosClass.BURSTABLE)
     running(old_node, 2, "web", qos=QosClass.BURSTABLE)
     writes = settled(old_node, ledger(pooled(1, "2-5", engine="2-5")))
@@ -282,17 +284,17 @@ def test_a_pod_beside_a_pool_in_a_qos_slice_is_narrowed_itself(old_node: ModelNo
     assert "B.cpus=0-15" in writes
 
 
-def test_a_pool_is_kept_free_before_its_cgroup_is_there(old_node: ModelNode) -> None:
+def test_a_pool_is_kept_free_before_its_cgroup_is_there(old_node: PlayedNode) -> None:
     assert "system.slice.cpus=0-1,6-15" in settled(old_node, ledger(pooled(1, "2-5")))
 
 
-def test_a_set_that_others_gave_stays_within_it(old_node: ModelNode) -> None:
-    assert old_node.world.write("system.slice", File.CPUS, "0-3") is None
+def test_a_set_that_others_gave_stays_within_it(old_node: PlayedNode) -> None:
+    old_node.ground.write(SYSTEM, File.CPUS, "0-3")
     assert "system.slice.cpus=0-1" in settled(old_node, ledger(pooled(1, "2-5")))
     assert "system.slice.cpus=0-3" in settled(old_node, ledger())
 
 
-def test_a_populated_cgroup_is_given_all_cpus_for_the_empty_set_it_had(old_node: ModelNode) -> None:
+def test_a_populated_cgroup_is_given_all_cpus_for_the_empty_set_it_had(old_node: PlayedNode) -> None:
     running(old_node, 1, "engine")
     old_node.settle(ledger(pooled(1, "2-5", engine="2-5")))
     writes = settled(old_node, ledger())
@@ -301,14 +303,14 @@ def test_a_populated_cgroup_is_given_all_cpus_for_the_empty_set_it_had(old_node:
     assert old_node.plan(ledger()) == ()
 
 
-def test_a_slice_in_the_fallback_leaves_the_pods_others_in_the_node_shared_pool(old_node: ModelNode) -> None:
+def test_a_slice_in_the_fallback_leaves_the_pods_others_in_the_node_shared_pool(old_node: PlayedNode) -> None:
     running(old_node, 1, None, "engine")
     writes = settled(old_node, ledger(sliced(1, engine="2-4")))
     assert writes.index("pod1/c0.cpus=0-1,5-15") < writes.index("pod1.cpus=0-15") or "pod1.cpus=0-15" not in writes
     assert "pod1/c1.cpus=2-4" in writes
 
 
-def test_a_refused_partition_is_held_by_shrinking_and_the_others_stay_partitions(node: ModelNode) -> None:
+def test_a_refused_partition_is_held_by_shrinking_and_the_others_stay_partitions(node: PlayedNode) -> None:
     running(node, 1, "engine")
     running(node, 2, "engine")
     now = ledger(pooled(1, "2-5", engine="2-5"), pooled(2, "6-9", engine="6-9"))
@@ -320,11 +322,11 @@ def test_a_refused_partition_is_held_by_shrinking_and_the_others_stay_partitions
     assert "pod2.part=root" in settled(node, now)
 
 
-def test_a_refusal_stops_one_pod_and_the_next_look_places_the_others(node: ModelNode) -> None:
+def test_a_refusal_stops_one_pod_and_the_next_look_places_the_others(node: PlayedNode) -> None:
     """A stranger's partition holds CPU 4: the kernel will not have a pool on it."""
-    assert node.world.mkdir("theirs") is None
+    node.ground.make(THEIRS)
     for file, value in ((File.CPUS, "4"), (File.PARTITION, "root")):
-        assert node.world.write("theirs", file, value) is None
+        node.ground.write(THEIRS, file, value)
     running(node, 1, "engine")
     running(node, 2, "engine")
     now = ledger(pooled(1, "2-5", engine="2-5"), pooled(2, "8-9", engine="8-9"))
@@ -347,21 +349,20 @@ def test_a_refusal_stops_one_pod_and_the_next_look_places_the_others(node: Model
         "pod2.part=root",
         "pod2/c0.cpus=8-9",
     ]
-    assert node.world.read("theirs", File.CPUS) == "4"
+    assert node.ground.read(THEIRS, File.CPUS) == "4"
 
 
-def test_what_died_half_way_goes_on_where_it_was(node: ModelNode) -> None:
+def test_what_died_half_way_goes_on_where_it_was(node: PlayedNode) -> None:
     running(node, 1, "engine", "rest")
     node.settle(ledger(pooled(1, "2-5", engine="2-4")))
     after = ledger(pooled(1, "10-13", engine="10-12"))
     writes = node.plan(after)
-    node.found = noted(node.found, node.held(after), writes)
     for write in writes[:3]:
-        node.kernel.write(write.path, write.file, write.value)
+        node.ground.write(write.path, write.file, write.value)
     assert told(node.plan(after)) == told(writes[3:])
 
 
-def test_two_containers_that_exchange_their_cpus_never_meet(node: ModelNode) -> None:
+def test_two_containers_that_exchange_their_cpus_never_meet(node: PlayedNode) -> None:
     running(node, 1, "engine", "rest")
     node.settle(ledger(pooled(1, "2-5", engine="2-3")))
     assert settled(node, ledger(pooled(1, "2-5", engine="4-5"))) == [

@@ -10,7 +10,7 @@ from pinfold.cgroups.paths import CgroupPath, File
 from pinfold.cgroups.verify import Cause, verify
 from pinfold.cpuset import CpuSet, NodeSet
 
-from .model_node import uid
+from .node import uid
 
 PATH = CgroupPath("kubepods.slice/pod")
 ONLINE = CpuSet.parse("0-7")
