@@ -24,7 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal may know less than UTF-8
-    options = parser().parse_args(arguments)
+    top = parser()
+    options = top.parse_args(arguments)
+    if options.command == "plan" and not (options.pods or options.add or options.ledger):
+        top.error("plan: name pods with --pods FILE, or who owns what already with --ledger FILE")
     try:
         command = importlib.import_module(f"pinfold.cli.{options.command}")
         ended: int = command.main(options)

@@ -64,8 +64,6 @@ class Answer:
 
 
 def main(options: Namespace) -> int:
-    if not (options.pods or options.add or options.ledger):
-        raise WhatIfError("nothing to plan. Name pods with --pods FILE, or who owns what with --ledger FILE.")
     topology = machine(options.sysfs)
     node_policy, warnings = policy(configured(options), topology)
     manifests, faults = _manifests([*options.pods, *options.add])
