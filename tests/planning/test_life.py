@@ -11,7 +11,7 @@ from pinfold.planning.policy import CpuOption, Manage, MemoryPolicy, Policy, Top
 from pinfold.planning.reasons import Decision, Outcome, Word
 from pinfold.pods.model import CPU, MEMORY, ContainerKind, Intent, InvalidIntent, Managed, Pod, PodResources, QosClass
 from pinfold.topology.model import Topology
-from tests.machines import D80, GIB, H12, Q32, W80, machine
+from tests.machines import D80, GIB, H12, Q32, W80, machine, regular
 from tests.planning.pods import amounts, annotated, app, init, pod, sidecar
 
 POLICY = Policy(CpuSet.parse("0,6"))
@@ -413,6 +413,19 @@ class TestWaiting:
     def test_nothing_is_owed_to_a_pod_that_no_node_like_this_one_could_run(self) -> None:
         absurd, small = pod(app("a"), cpu=10**9, gib=1, number=1), pod(app("a"), cpu=5, gib=1, number=2)
         assert decision_of(planned(absurd, small), small).outcome is Outcome.PINNED
+
+    def test_who_was_refused_is_tried_again_when_others_have_taken_theirs(self) -> None:
+        """Its first container goes where the next ones find no room, until a smaller pod has taken a CPU there."""
+        two_nodes = regular(2, 4)
+        policy = Policy(CpuSet.parse("0"), TopologyPolicy.RESTRICTED, TopologyScope.CONTAINER, manage=Manage.GUARANTEED)
+        greedy = pod(init("i", 3, 1), sidecar("s", 1, 1), init("j", 3, 1), app("a"), number=1)
+        small, hopeless = pod(app("a", 1, 1), number=2), pod(app("a", 5, 1), number=3)
+        answer = planned(greedy, small, hopeless, machine=two_nodes, policy=policy)
+        outcomes = {one.uid: one.outcome for one in answer.decisions}
+        assert outcomes == {greedy.uid: Outcome.PINNED, small.uid: Outcome.PINNED, hopeless.uid: Outcome.SHARED}
+        assert cpus(entry_of(answer, greedy)) == {"i": "4-6", "s": "4", "j": "5-7", "a": ""}
+        again = planned(greedy, small, hopeless, machine=two_nodes, policy=policy, ledger=answer.ledger)
+        assert again.ledger == answer.ledger
 
 
 class TestManaged:
