@@ -1,6 +1,6 @@
 """Pinfold dies by SIGKILL in place of each of its writes; what it left and what the next one makes of it is checked.
 
-    python -m tests.vm --kernel 6.12 -- python3 -m tests.crash.crashes
+    python -m tests.vm --kernel 6.12 --smp 12 -- python3 -m tests.crash.crashes
 
 Runs as root in the guest. A pod is admitted, grows, shrinks and is let go again, beside another that keeps its pool;
 then everything is released. In round *k* whoever makes each of these steps dies instead of its write number *k*, and
@@ -41,7 +41,6 @@ CONFIG = Config.model_validate(
         "sources": {"manifests": {"path": str(MANIFESTS)}, "apiServer": {"enabled": False}},
     }
 )
-NEIGHBOUR = "test/p2"
 STEPS: dict[str, dict[str, Any] | None] = {
     "admission": pod(1, 4, engine=3),
     "grown to 6": pod(1, 6, engine=4),
@@ -221,6 +220,12 @@ class Round:
         after = Sight.of(self.node)
         self.check.each(between.wrong_between(before, after), f"{name}: nobody meets whom he should not")
         if manifest:
+            size = int(manifest["spec"].get("resources", {"requests": {"cpu": 0}})["requests"]["cpu"])
+            now = ledger()
+            pools = {} if isinstance(now, str) else {one.name: len(one.cpus) for one in now.entries.values()}
+            self.check(
+                pools == {"p2": 2, **({"p1": size} if size else {})}, f"{name}: the pools have their sizes", pools
+            )
             self.check.each(promises(after), f"{name}: the kernel keeps the promise")
             if killed:
                 self.check(books == ledger(), f"{name}: the restart moves nothing", (books, ledger()))

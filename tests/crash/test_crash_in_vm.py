@@ -17,7 +17,7 @@ KERNELS = [
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_killed_at_any_write_it_comes_back_to_the_same_and_nobody_met_whom_he_should_not(kernel: Kernel) -> None:
-    done = run_in_vm(["python3", "-m", "tests.crash.crashes"], kernel=kernel, timeout_s=1800)
+    done = run_in_vm(["python3", "-m", "tests.crash.crashes"], kernel=kernel, smp="12", timeout_s=1800)
     assert done.status == 0, done.output[-6000:]
     assert " 0 failed" in done.output
 

@@ -162,7 +162,6 @@ class NodeCgroups:
             if overwritten := _overwritten(layout, before, done, node.held):
                 break
             node = replace(node, refused=node.refused | _refused(done, node))
-        layout = wanted(node, ledger, node_shared)
         drift = verify(layout, node.held, node.topology.online)
         hidden = layout.shrunk and self._tasks.hidden
         return Enforced(node, kept, layout, outcomes, drift, overwritten, hidden)
