@@ -310,7 +310,7 @@ def test_a_slice_in_the_fallback_leaves_the_pods_others_in_the_node_shared_pool(
     assert "pod1/c1.cpus=2-4" in writes
 
 
-def test_a_refused_partition_is_held_by_shrinking_and_the_others_stay_partitions(node: PlayedNode) -> None:
+def test_a_refused_partition_is_held_by_shrinking_until_it_stands(node: PlayedNode) -> None:
     running(node, 1, "engine")
     running(node, 2, "engine")
     now = ledger(pooled(1, "2-5", engine="2-5"), pooled(2, "6-9", engine="6-9"))
@@ -319,7 +319,18 @@ def test_a_refused_partition_is_held_by_shrinking_and_the_others_stay_partitions
     assert "pod1.part=root" in writes
     assert {"pod2.cpus=6-9", "system.slice.cpus=0-1,10-15", "B.cpus=0-1,10-15"} <= {*writes}
     node.refused = frozenset()
-    assert "pod2.part=root" in settled(node, now)
+    assert settled(node, now) == [
+        "init.scope.cpus=0-5,10-15",
+        "system.slice.cpus=0-5,10-15",
+        "K.excl=2-9",
+        "pod2.excl=6-9",
+        "pod2.part=root",
+        "init.scope.cpus=0-15",
+        "system.slice.cpus=0-15",
+        "user.slice.cpus=",
+        "B.cpus=",
+        "kubepods-besteffort.slice.cpus=",
+    ]
 
 
 def test_a_refusal_stops_one_pod_and_the_next_look_places_the_others(node: PlayedNode) -> None:

@@ -37,9 +37,14 @@ class _Slot:
         return self.text == self.final
 
     @property
+    def inherits(self) -> bool:
+        """Whether it is given back empty: all or nothing, since a part may overlap a partition beside it (6.12)."""
+        return self.file is File.CPUS and not self.final
+
+    @property
     def owns(self) -> bool:
-        """Whether its CPUs will be nobody else's."""
-        return self.file is File.EXCLUSIVE or self.want.owns is not None
+        """Whether its CPUs will be nobody else's; a partition owns by ``cpuset.cpus.exclusive`` alone."""
+        return self.file is File.EXCLUSIVE or (self.want.owns is not None and self.want.owns == self.want.cpus)
 
     @property
     def kind(self) -> Kind:
@@ -67,11 +72,6 @@ class _Slot:
         if self.file is File.EXCLUSIVE or self.outer is None:
             return self.aim
         return (self.aim & self.outer.end) or self.outer.end
-
-    @property
-    def adrift(self) -> bool:
-        """Whether its file has no bearing: nothing of it is among the CPUs above."""
-        return self.outer is not None and self.text.isdisjoint(self.outer.now)
 
     @property
     def kept(self) -> CpuSet:
@@ -136,15 +136,8 @@ class Moves:
 
     def _narrow(self, slot: _Slot) -> None:
         """Leave what is not its own. Where that is all it has, its new CPUs come first."""
-        if slot.settled:
-            return
-        if slot.file is File.EXCLUSIVE:
-            if slot.kept or not slot.aim:
-                self._set(slot, slot.kept)
-        elif slot.kept or not slot.adrift:
-            self._set(slot, slot.kept or slot.now)  # without what it would come into when the cgroup above widens
-        elif coming := slot.aim - self._taken(slot):
-            self._set(slot, coming)  # no change now, but when the cgroup above widens
+        if not slot.settled and not slot.inherits and (slot.kept or (slot.file is File.EXCLUSIVE and not slot.aim)):
+            self._set(slot, slot.kept)
 
     def _widen(self, slot: _Slot) -> None:
         """Come into its CPUs, as far as those who are to leave them have left and they have come to the one above."""
@@ -154,18 +147,23 @@ class Moves:
         if slot.outer:
             free -= slot.outer.end - slot.outer.now
         coming = slot.kept | free
-        if coming == slot.aim or (coming and self._is_up(slot)):
+        if coming == slot.aim or (coming and self._is_up(slot) and not slot.inherits):
             for pod in slot.pods_inside():  # each for itself: the kernel may refuse one pod's CPUs
                 self._set(slot, slot.kept | (pod.aim & coming), pod.want)
             self._set(slot, coming)
 
     def _give_way(self) -> bool:
-        """Where neighbours wait for one another's CPUs, one that has several keeps the lowest alone."""
-        waiting = [slot for slot in self._slots if not slot.settled]
-        for slot in waiting:
-            awaited = any(_are_rivals(slot, one) and not one.aim.isdisjoint(slot.now) for one in waiting)
-            if awaited and len(slot.now) > 1 and slot.aim.isdisjoint(slot.now) and not slot.inner:
-                self._set(slot, slot.now.first(1))
+        """Where nothing goes on, because neighbours wait for one another's CPUs: whether one of them gave way.
+
+        One that has several keeps the lowest alone. Where each has a single one, two containers of one pod meet.
+        """
+        waiting = [
+            slot for slot in self._slots if not slot.settled and slot.aim.isdisjoint(slot.now) and not slot.inner
+        ]
+        for slot in sorted(waiting, key=lambda slot: len(slot.now) == 1):
+            rivals = [one for one in waiting if _are_rivals(slot, one) and not one.aim.isdisjoint(slot.now)]
+            if rivals and (len(slot.now) > 1 or slot.pool):
+                self._set(slot, slot.now.first(1) if len(slot.now) > 1 else slot.aim)
                 return True
         return False
 
@@ -189,8 +187,14 @@ class Moves:
         return slot.kind is Kind.MEMBER or self._words[slot.path] in {Kind.ROOT, Kind.ISOLATED}
 
     def _taken(self, slot: _Slot) -> CpuSet:
-        """CPUs that others are to leave and have not left."""
-        return CpuSet.union(one.now - one.aim for one in self._slots if not one.settled and _are_rivals(one, slot))
+        """CPUs that others are to leave and have not left; and for who will own none, those of partitions to come."""
+        leaving = (one.now - one.aim for one in self._slots if not one.settled and _are_rivals(slot, one))
+        coming = (
+            one.aim
+            for one in (() if slot.owns else self._slots)
+            if not self._is_up(one) and not holds(one.path, slot.path)
+        )
+        return CpuSet.union((*leaving, *coming))
 
     def _set(self, slot: _Slot, cpus: CpuSet, why: Want | None = None) -> None:
         """Containers wait until their pool stands."""
@@ -234,7 +238,10 @@ def _outer(slot: _Slot, files: Mapping[tuple[CgroupPath, File], _Slot]) -> _Slot
     return None
 
 
-def _are_rivals(one: _Slot, other: _Slot) -> bool:
-    """Whether they may not meet on a CPU that will not be both's. Where neither will own any, they may as well."""
-    is_related = holds(one.path, other.path) or holds(other.path, one.path)
-    return one.pool == other.pool and (one.owns or other.owns) and not is_related
+def _are_rivals(slot: _Slot, other: _Slot) -> bool:
+    """Whether *slot* may not come into a CPU that *other* is to leave. Where neither will own any, it may as well.
+
+    Who moves among the pods meets no container before its pod.
+    """
+    is_related = holds(slot.path, other.path) or holds(other.path, slot.path)
+    return other.pool in {None, slot.pool} and (slot.owns or other.owns) and not is_related

@@ -27,20 +27,27 @@ def partitions(
         why = f"pool of {entry.namespace}/{entry.name}"
         kind = Kind.ISOLATED if entry.isolated else Kind.ROOT
         if entry.cpus:
-            owned[pod.path] = entry.cpus
-            yield pod.path, Want(why, entry.uid, exclusive=entry.cpus, partition=kind, owns=entry.cpus)
+            own = {pod.path: entry.cpus}
             for path, cpus in container_sets(entry, pod, node.names).items():
                 yield path, Want(why, entry.uid, cpus=cpus, owns=cpus)
         else:
-            slices = slice_sets(entry, pod, node.names, node.held)
-            owned.update(slices)
-            yield pod.path, Want(why, entry.uid, exclusive=CpuSet.union(slices.values()), partition=Kind.MEMBER)
-            for path, cpus in slices.items():
-                yield path, Want(why, entry.uid, exclusive=cpus, partition=kind, owns=cpus)
+            own = slice_sets(entry, pod, node.names, node.held)
+            yield pod.path, Want(why, entry.uid, exclusive=CpuSet.union(own.values()), partition=Kind.MEMBER)
+        for path, cpus in own.items():
+            yield path, Want(why, entry.uid, _own_text(node, path, cpus), cpus, kind, owns=cpus)
+        owned |= own
         yield from members(pod)
     unions = {path: cpus | others.get(path, CpuSet()) for path, cpus in _unions(owned).items()}
     yield from ((path, Want("pools below", exclusive=cpus)) for path, cpus in unions.items())
     yield from _trims(node, owned, unions, shared)
+
+
+def _own_text(node: Node, path: CgroupPath, cpus: CpuSet) -> CpuSet | None:
+    """``cpuset.cpus`` of a partition means nothing and is left alone; but not as Pinfold left it for another pool.
+
+    It cannot be given back: no partition takes the empty set (EBUSY, 6.12).
+    """
+    return None if found_in(node.found, path, File.CPUS) is None else cpus
 
 
 def members(pod: PodCgroup) -> Iterator[Piece]:
@@ -82,11 +89,12 @@ def _trims(
     """Sets that somebody gave a cgroup beside an owner or beside a union, without the CPUs of that.
 
     On 6.12 an overlap beside an owner breaks the partition, or keeps it from being made; and a union that holds all of
-    a set beside it is refused (EINVAL, 6.12 and 7.3). Where nothing is left the cgroup gets its own CPUs, or *shared*.
+    a set beside it is refused (EINVAL, 6.12 and 7.3): that cannot be where the set is all CPUs. Where nothing is left
+    the cgroup gets its own CPUs, or *shared*.
     """
-    exclusive = {**unions, **owned}
     for path in node.held:
         cpus = node.given(path)
+        exclusive = owned if node.topology.online <= cpus else {**unions, **owned}
         beside = CpuSet.union(
             one for other, one in exclusive.items() if other != path and parent(other) == parent(path)
         )

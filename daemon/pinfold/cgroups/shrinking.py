@@ -20,6 +20,8 @@ def shrinking(
 
     But for the pods *partitioned*: the kernel holds those.
     """
+    rooms = {path: _narrowed(node, path, shared) for path in node.tree.qos_slices.values()}
+    rooms[node.tree.kubepods] = shared
     pools: dict[CgroupPath, CpuSet] = {}
     for pod, entry in entries.items():
         why = f"pool of {entry.namespace}/{entry.name}"
@@ -28,20 +30,20 @@ def shrinking(
             owners = {pod.path: entry.cpus, **container_sets(entry, pod, node.names)}
         else:
             owners = slice_sets(entry, pod, node.names, node.held)
-            pools[pod.path] = _narrowed(node, pod.path, shared) | CpuSet.union(owners.values())
-            others = (one.path for one in pod.containers if owners)
-            yield from ((path, _kept_off(shared)) for path in others if path not in owners)
+            rest = _narrowed(node, pod.path, rooms[parent(pod.path)])
+            pools[pod.path] = rest | CpuSet.union(owners.values())
             yield pod.path, _kept_off(pools[pod.path])
+            yield from ((one.path, _kept_off(rest)) for one in pod.containers if owners and one.path not in owners)
         for path, cpus in owners.items():
             yield path, Want(why, entry.uid, cpus=cpus, owns=cpus)
     for path in node.tree.qos_slices.values():
         below = CpuSet.union(cpus for pod, cpus in pools.items() if parent(pod) == path)
-        yield path, _kept_off(_narrowed(node, path, shared) | below)
+        yield path, _kept_off(rooms[path] | below)
     mixed = {node.tree.kubepods, *map(parent, pools)}
     pods = (pod.path for pod in node.tree.pods.values() if parent(pod.path) in mixed and pod not in partitioned)
     for path in (*pods, *node.tree.outsiders):
         if not node.is_theirs(path):
-            yield path, _kept_off(_narrowed(node, path, shared))
+            yield path, _kept_off(_narrowed(node, path, rooms.get(parent(path), shared)))
 
 
 def _kept_off(cpus: CpuSet) -> Want:
