@@ -182,6 +182,8 @@ class Partitions(ExclusiveSets):
         for child in group.cpusets():
             if not child.valid:
                 continue
+            if child.remote:
+                raise FaultyState(Fault.ABOVE_REMOTE)
             child.reason = None
             if not child.exclusive_effective <= group.exclusive_effective:
                 child.reason = Reason.CPUS

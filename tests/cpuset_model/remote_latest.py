@@ -34,8 +34,8 @@ class SharedSiblings(RemotePartitions):
         return cpus if group.exclusive else cpus - self.claimed_by_siblings(group)
 
     def refuses(self, group: Cgroup, trial: Cgroup) -> Errno | None:
-        if group.no_overlap and group.balanced and group.effective and not trial.wants_exclusive & self.active:
-            return Errno.EBUSY  # the bandwidth of the CPUs' fair servers has nowhere to go
+        if group.no_overlap and group.balanced and _too_few(len(trial.wants_exclusive & self.active), group.effective):
+            return Errno.EBUSY
         changed = group.exclusive != trial.exclusive
         for one in group.siblings():
             covered = changed and one.cpus and one.cpus <= trial.exclusive
@@ -192,3 +192,8 @@ class SharedSiblings(RemotePartitions):
 
     def lost_local_to_hotplug(self, group: Cgroup, effective: CpuSet) -> bool:
         return not self.machine.taken or super().lost_local_to_hotplug(group, effective)
+
+
+def _too_few(kept: int, held: CpuSet) -> bool:
+    """Whether *kept* CPUs cannot carry the bandwidth of the fair servers of those *held*, 5 % of a CPU each."""
+    return bool(held) and (kept == 0 or 19 * kept < len(held) - 1)  # from 21 CPUs to 1 is refused, from 20 not (seen)

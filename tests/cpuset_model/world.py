@@ -108,6 +108,10 @@ class World:
     def effective_mems(self, path: str) -> NodeSet:
         return _governor(self._group(path)).mems_effective
 
+    def forbids_overlap(self, path: str) -> bool:
+        """Whether siblings' sets may not overlap: a partition's mark, which 6.12 now and then forgets to move."""
+        return self._group(path).no_overlap
+
     def allowed(self, task: str) -> CpuSet:
         """Cpus_allowed of a task."""
         return self._home(task).tasks[task].mask

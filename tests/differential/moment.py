@@ -36,6 +36,12 @@ class Moment:
         return cpus if cpus <= self.before.possible else CpuSet()
 
     @cached_property
+    def marked_right(self) -> bool:
+        """Whether partitions here forbid overlap and others do not; 6.12 leaves the mark of some that were or are."""
+        paths = (self.path, *self.siblings)
+        return all(self.before.forbids_overlap(one) == valid(self.before, one) for one in paths if one)
+
+    @cached_property
     def siblings(self) -> list[str]:
         return [one for one in children(self.before, self.parent) if one != self.path and has(self.before, one)]
 
@@ -86,6 +92,7 @@ class Moment:
         return (
             self.writes("cpuset.cpus.exclusive", op)
             and remote(self.before, self.path)
+            and state(self.before, self.parent) == "member"
             and bool(self.text & self.before.active)
             and not self.text & self.before.isolcpus
             and self.text != exclusive(self.before, self.path)

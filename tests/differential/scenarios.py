@@ -466,6 +466,15 @@ def chosen_cpus(now: Now, random: Random) -> Steps:
     del now
 
 
+def memory_at_odds(now: Now, random: Random) -> Steps:
+    """A sibling's cpuset.cpus is put within an exclusive set, then nodes are written."""
+    del now
+    yield exclusive("K", random.choice(("2-7", "1-6")))
+    yield cpus("S", random.choice(("2-3", "4")))
+    for path in random.sample(("K", "S"), 2):
+        yield mems(path, random.choice(("0", "1")))
+
+
 def memory(now: Now, random: Random) -> Steps:
     """A child's nodes have nothing, some or all of its parent's."""
     parent, child = random.choice((("K", "K/podC"), ("K", "K/B"), ("K/podA", "K/podA/c1")))
@@ -506,7 +515,8 @@ ALWAYS: tuple[Scenario, ...] = (
 WITH_EXCLUSIVE: tuple[Scenario, ...] = (
     *(grown, swapped, below_burstable, container, takes_all, takes_all, overlapping, overlapping, made_offline),
     *(ancestor_shrinks, ancestor_shrinks, ancestor_shrinks, ancestor_shrinks, without_privilege, without_privilege),
-    *(emptied, emptied, emptied, emptied, made_offline, made_offline),
+    *(emptied, emptied, emptied, emptied, made_offline, made_offline, memory_at_odds, one_of_two, one_of_two),
+    *(controller_goes, last_one, ancestor_shrinks),
 )
 
 

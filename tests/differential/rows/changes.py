@@ -20,7 +20,9 @@ def _shrinks_above_remote(m: Moment) -> bool:
         m.writes("cpuset.cpus.exclusive")
         and state(m.before, m.path) == "member"
         and m.text != _old(m)
+        and bool(_old(m))
         and any(remote(m.before, one) for one in m.children)
+        and all(exclusive(m.before, one) for one in m.children if remote(m.before, one))
         and not any(exclusive(m.before, one) & m.text for one in m.siblings)
         and not any(cpus(m.before, one) and cpus(m.before, one) <= m.text for one in m.siblings)
     )

@@ -91,6 +91,7 @@ ROWS = (
         "root, a sibling's cpuset.cpus overlaps",
         lambda m: (
             m.founds()
+            and m.marked_right
             and any(cpus(m.before, one) & m.wanted(m.path) and not exclusive(m.before, one) for one in m.siblings)
             and (bool(exclusive(m.before, m.path)) or not m.before.kernel.exclusive)
         ),
