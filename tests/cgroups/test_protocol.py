@@ -213,6 +213,15 @@ def test_of_two_slices_on_the_same_cpus_the_living_containers_is_the_partition(n
     ]
 
 
+def test_an_init_container_that_runs_again_has_its_slice_from_the_dead_app(node: PlayedNode) -> None:
+    """After the sandbox was made anew."""
+    pod = running(node, 1, "init", "app")
+    node.ground.end(container_path(pod, 1, 1))
+    writes = settled(node, ledger(sliced(1, init="2-4", app="2-3")))
+    assert "pod1/c0.part=root" in writes
+    assert "pod1/c1.part=root" not in writes
+
+
 def test_a_set_beside_a_new_pool_is_trimmed_first_and_given_back_last(node: PlayedNode) -> None:
     node.ground.write(BURSTABLE, File.CPUS, "0-7")
     node.start_pod(1)
@@ -331,6 +340,24 @@ def test_a_refused_partition_is_held_by_shrinking_until_it_stands(node: PlayedNo
         "B.cpus=",
         "kubepods-besteffort.slice.cpus=",
     ]
+
+
+def test_a_pod_with_a_slice_is_kept_off_the_pool_of_a_refused_partition(node: PlayedNode) -> None:
+    """Its slice is a partition of a container; the pod itself is none."""
+    running(node, 1, "engine")
+    running(node, 2, "rest")
+    node.refused = frozenset([uid(1)])
+    assert "pod2.cpus=0-1,8-15" in settled(node, ledger(pooled(1, "2-5", engine="2-5"), sliced(2, engine="6-7")))
+
+
+def test_a_pod_in_a_qos_slice_that_others_narrowed_stays_within_that(old_node: PlayedNode) -> None:
+    """A set with nothing in common with the slice's would give it all of the slice, the pool included."""
+    running(old_node, 1, "engine", qos=QosClass.BURSTABLE)
+    pod = running(old_node, 2, "web", qos=QosClass.BURSTABLE)
+    old_node.ground.write(BURSTABLE, File.CPUS, "6-9")
+    old_node.ground.write(pod, File.CPUS, "2-3,12")
+    writes = settled(old_node, ledger(pooled(1, "2-5", engine="2-5")))
+    assert {"B.cpus=2-9", "pod2.cpus=6-9"} <= {*writes}
 
 
 def test_a_refusal_stops_one_pod_and_the_next_look_places_the_others(node: PlayedNode) -> None:

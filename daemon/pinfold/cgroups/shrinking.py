@@ -14,11 +14,11 @@ from pinfold.planning.ledger import PodEntry
 
 
 def shrinking(
-    node: Node, entries: Mapping[PodCgroup, PodEntry], shared: CpuSet, partitioned: Container[PodCgroup]
+    node: Node, entries: Mapping[PodCgroup, PodEntry], shared: CpuSet, partitioned: Container[CgroupPath]
 ) -> Iterator[Piece]:
     """What the pods *entries* need so that nobody else runs on their CPUs; all others run on *shared*.
 
-    But for the pods *partitioned*: the kernel holds those.
+    But for the pods that are *partitioned* themselves: the kernel holds those.
     """
     rooms = {path: _narrowed(node, path, shared) for path in node.tree.qos_slices.values()}
     rooms[node.tree.kubepods] = shared
@@ -40,7 +40,7 @@ def shrinking(
         below = CpuSet.union(cpus for pod, cpus in pools.items() if parent(pod) == path)
         yield path, _kept_off(rooms[path] | below)
     mixed = {node.tree.kubepods, *map(parent, pools)}
-    pods = (pod.path for pod in node.tree.pods.values() if parent(pod.path) in mixed and pod not in partitioned)
+    pods = (pod.path for pod in node.tree.pods.values() if parent(pod.path) in mixed and pod.path not in partitioned)
     for path in (*pods, *node.tree.outsiders):
         if not node.is_theirs(path):
             yield path, _kept_off(_narrowed(node, path, rooms.get(parent(path), shared)))

@@ -26,7 +26,8 @@ def wanted(node: Node, ledger: Ledger, node_shared: CpuSet) -> Layout:
     def pieces() -> Iterator[Piece]:
         """The earlier piece holds: what pods need comes before what is given back."""
         if shrunk:
-            yield from shrinking(node, by_others, shared, by_kernel)
+            pooled = {pod.path for pod, entry in by_kernel.items() if entry.cpus}
+            yield from shrinking(node, by_others, shared, pooled)
         yield from partitions(node, by_kernel, shared, others)
         for pod in by_others if node.enforcement is Enforcement.PARTITION else ():
             yield from members(pod)
