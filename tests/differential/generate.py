@@ -52,7 +52,7 @@ class Generator:
         self._teller = teller = Teller(self.bench)
         steps = teller.sequence.steps
         if self.random.random() < 0.95:
-            self._take_all(scenarios.tree(self.random))
+            self._take_all(scenarios.tree(self._stage()))
         while len(steps) < LENGTH:
             if self.random.random() < 0.35:
                 self._act()
@@ -67,11 +67,11 @@ class Generator:
             self.random.shuffle(self._deck)
         scenario = self._deck.pop()
         if self.random.random() < 0.85:
-            self._take_all(scenarios.calm(self._now))
-        self._take_all(scenario(self._now, self.random))
+            self._take_all(scenarios.calm(self._stage()))
+        self._take_all(scenario(self._stage()))
 
-    def _now(self) -> World:
-        return self._teller.world
+    def _stage(self) -> scenarios.Stage:
+        return scenarios.Stage(self._teller, self.random)
 
     def _take_all(self, steps: Iterator[Step]) -> None:
         for step in steps:

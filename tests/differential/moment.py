@@ -100,6 +100,7 @@ class Moment:
             and not (self.text - cpus(self.before, self.path, "cpus.exclusive.effective")) & self.held_elsewhere
             and bool(cpus(self.before, self.parent, "cpus.effective") - self.text)
             and not any(exclusive(self.before, one) & self.text for one in self.siblings)
+            and not any(cpus(self.before, one) and cpus(self.before, one) <= self.text for one in self.siblings)
         )
 
     @cached_property

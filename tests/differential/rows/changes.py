@@ -218,7 +218,7 @@ ROWS = (
     ),
     Row(
         "last CPU of an invalid partition comes back",
-        lambda m: m.switches(Op.ONLINE) and bool(_returns(m)) and all(remote_or_old(m, one) for one in _returns(m)),
+        lambda m: m.switches(Op.ONLINE) and bool(_returns(m)) and all(_could_heal(m, one) for one in _returns(m)),
         only(
             lambda m: all(valid(m.after, one) for one in _returns(m)),
             lambda m: all(state(m.after, one).endswith(HOTPLUG) for one in _returns(m)),
@@ -239,8 +239,9 @@ ROWS = (
 )
 
 
-def remote_or_old(m: Moment, path: str) -> bool:
-    return not m.before.kernel.exclusive or not valid(m.before, path.rpartition("/")[0])
+def _could_heal(m: Moment, path: str) -> bool:
+    """Remote on the kernels that have that; else its parent is a partition still."""
+    return valid(m.before, path.rpartition("/")[0]) != m.before.kernel.exclusive
 
 
 def _overlaps(m: Moment) -> bool:

@@ -208,9 +208,8 @@ ROWS = (
             and bool(m.parent)
             and m.text != cpus(m.before, m.path)
             and not (m.before.kernel.exclusive and exclusive(m.before, m.path))
-            and any(
-                _local(m, one) and not exclusive(m.before, one) and m.text & cpus(m.before, one) for one in m.siblings
-            )
+            and m.marked_right
+            and bool(_overlapped(m))
         ),
         only(
             _all_overlapped(lambda text: text.endswith(f"invalid ({Reason.NOT_EXCLUSIVE.value})")),
