@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from tests.vm.daemon import MANIFESTS, OPTIONS, Daemon, pinfold, until
-from tests.vm.node import Node, Process, Task, everyone
+from tests.vm.node import SANDBOX, Node, Process, Task, everyone
 from tests.vm.node.tasks import CGROUPS, parse, settings
 
 WORKLOADS = Path(__file__).with_name("workloads")
@@ -130,6 +130,7 @@ def drift(check: Checks, node: Node, daemon: Daemon) -> None:
 
 def killed(check: Checks, node: Node, daemon: Daemon) -> Daemon:
     """The daemon dies at once and comes back."""
+    check(until("the status shows it", lambda: _shown(daemon) >= _running(node), 30), "the status shows what runs")
     before = {name: (pod["pool"], pod["containers"]) for name, pod in daemon.pods().items()}
     held = settings()
     daemon.stop(signal.SIGKILL)
@@ -142,6 +143,17 @@ def killed(check: Checks, node: Node, daemon: Daemon) -> Daemon:
     check(not writes and daemon.metric("pinfold_writes_total") == 0, "kill -9: not one write", writes)
     confined(check, "after kill -9", node.processes(), daemon)
     return daemon
+
+
+def _shown(daemon: Daemon) -> set[str]:
+    """The cgroups of containers of pools, as the status has them."""
+    containers = (one for pod in daemon.pods().values() if pod["pool"] for one in pod["containers"])
+    return {one["kernel"]["cgroup"] for one in containers if one["kernel"]}
+
+
+def _running(node: Node) -> set[str]:
+    containers = (one for one in node.processes() if one.pod in POOLS and one.container != SANDBOX)
+    return {one.cgroup.lstrip("/") for one in containers}
 
 
 def released(check: Checks, before: dict[str, str], when: str) -> None:

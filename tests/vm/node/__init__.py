@@ -4,7 +4,7 @@ Runs as root in a virtual machine (`tests.vm.machine`), never on a host that is 
 whose counterpart it is, and little else: the emulated machine pays for every import.
 """
 
-from tests.vm.node.kubelet import Node, Process
+from tests.vm.node.kubelet import SANDBOX, Node, Process
 from tests.vm.node.tasks import Task, everyone, settings, unit_files
 
-__all__ = ["Node", "Process", "Task", "everyone", "settings", "unit_files"]
+__all__ = ["SANDBOX", "Node", "Process", "Task", "everyone", "settings", "unit_files"]
