@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 KERNELS ?= 6.1 6.12
 
-.PHONY: demo test test-vm lint format differential bench clean
+.PHONY: demo test test-vm lint format differential bench docs clean
 
 demo: $(VENV)/ready
 	$(BIN)/python -m tests.vm --setup
@@ -29,6 +29,9 @@ format: $(VENV)/ready
 differential: $(VENV)/ready
 	$(BIN)/python -m tests.vm --setup
 	$(BIN)/python -m tests.differential $(if $(SEED),--seed $(SEED)) $(if $(STEPS),--steps $(STEPS)) $(if $(KERNEL),--kernel $(KERNEL))
+
+docs: $(VENV)/ready
+	$(BIN)/python -m tests.report.metrics_page
 
 bench: $(VENV)/ready
 	$(BIN)/python -m tests.bench.bench_planning

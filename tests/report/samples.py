@@ -9,6 +9,7 @@ from pinfold.planning.policy import Policy
 from pinfold.planning.reasons import Decision, HintWeighed, Outcome, Refused, Regime, Word
 from pinfold.pods.model import CPU, MEMORY, Container, ContainerKind, InvalidPod, Pod, PodResources, PodUid, QosClass
 from pinfold.report.counters import Counters
+from pinfold.report.events import EventCounts
 from pinfold.report.snapshot import (
     Drift,
     Exclusivity,
@@ -189,6 +190,7 @@ def picture() -> Snapshot:
             SourceHealth("manifests", healthy=True, last_event_at=1795507100.0),
             SourceHealth("api-server", healthy=False, message="connection refused", reconnects=3),
         ),
+        events=EventCounts(sent=7),
         recent=(Moment(1795507100.0, "pool.pinned", "db/postgres", "16-19 on NUMA node 1"),),
         warnings=("reserved CPU 40 is offline",),
     )

@@ -13,13 +13,29 @@ from tests.report.samples import crowd, picture
 
 from pinfold.report.metrics import exposition, registry
 from pinfold.report.snapshot import Mode, Snapshot
+from pinfold.report.usage import total
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.3"
 
 
+CGROUP_FILES = {
+    "cpu.stat": "usage_usec 2500000\nuser_usec 2000000\nnr_periods 40\nnr_throttled 3\nthrottled_usec 125000",
+    "cpu.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=750000\n"
+    "full avg10=0.00 avg60=0.00 avg300=0.00 total=250000",
+    "memory.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=1000\n",
+}
+NOW = 1795507260.0
+
+
+def kernel(cgroup: str, files: tuple[str, ...]) -> dict[str, str]:
+    """Linux 6.12's words, the same in every cgroup; io.pressure is not there."""
+    assert cgroup
+    return {file: CGROUP_FILES[file] for file in files if file in CGROUP_FILES}
+
+
 def scraped(of: Snapshot | None) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     """Sample name and sorted labels → value; the same series twice is an error, as it is for Prometheus."""
-    body, _ = exposition(registry(lambda: of), "")
+    body, _ = exposition(registry(lambda: of, kernel, lambda: NOW), "")
     samples: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
     for family in read_text(body.decode()):
         for sample in family.samples:
@@ -31,6 +47,10 @@ def scraped(of: Snapshot | None) -> dict[tuple[str, tuple[tuple[str, str], ...]]
 
 def labelled(name: str, **labels: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     return f"pinfold_{name}", tuple(sorted(labels.items()))
+
+
+def usage(name: str, **labels: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    return labelled(f"pod_{name}", namespace="trading", pod="match-engine", **labels)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +98,15 @@ def labelled(name: str, **labels: str) -> tuple[str, tuple[tuple[str, str], ...]
         pytest.param(labelled("exclusivity", exclusivity="partition"), 1, id="by-partition"),
         pytest.param(labelled("source_healthy", source="api-server"), 0, id="a-sick-source"),
         pytest.param(labelled("source_reconnects_total", source="api-server"), 3, id="and-its-reconnects"),
+        pytest.param(labelled("source_lag_seconds", source="manifests"), 0, id="a-well-source-is-not-behind"),
+        pytest.param(labelled("source_lag_seconds", source="api-server"), 7260, id="unheard-since-the-start"),
+        pytest.param(labelled("events_sent_total"), 7, id="events-sent"),
+        pytest.param(labelled("warnings"), 1, id="warnings"),
+        pytest.param(usage("cpu_usage_seconds_total", container=""), 2.5, id="cpu-time-of-the-pod"),
+        pytest.param(usage("cpu_cfs_throttled_seconds_total", container="engine"), 0.125, id="throttled-container"),
+        pytest.param(usage("cpu_cfs_throttled_periods_total", container=""), 3, id="throttled-periods"),
+        pytest.param(usage("pressure_cpu_waiting_seconds_total"), 0.75, id="some-waited-for-cpu"),
+        pytest.param(usage("pressure_cpu_stalled_seconds_total"), 0.25, id="all-waited-for-cpu"),
         pytest.param(
             labelled("resource_manager_allocations_total", resource_name="cpu", source="pod"), 5, id="containers-placed"
         ),
@@ -126,6 +155,17 @@ def test_a_pod_that_ends_beside_its_successor_of_the_same_name_is_one_series() -
     twice = replace(of, pods=(*of.pods, *(replace(pod, decision=None) for pod in of.pods if pod.name == "postgres")))
     assert scraped(twice)[labelled("pod_pool_cpus", namespace="db", pod="postgres")] == 8
     assert scraped(twice)[labelled("pods", outcome="ending")] == 1
+
+
+def test_what_the_kernel_does_not_count_has_no_series() -> None:
+    names = {name for name, _ in scraped(picture())}
+    assert "pinfold_pod_pressure_memory_waiting_seconds_total" in names
+    assert not {one for one in names if "memory_stalled" in one or "pressure_io" in one}
+
+
+@pytest.mark.parametrize("text", ["", "some", "some avg10=0.00 total=x", "full total=1", "\n\n", "some total=-1"])
+def test_pressure_in_other_words_is_none(text: str) -> None:
+    assert total(text, "some") is None
 
 
 def test_no_label_holds_a_uid_or_a_cpu_list() -> None:

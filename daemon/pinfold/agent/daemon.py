@@ -42,6 +42,7 @@ def _serve(config: Config, load: Callable[[], Config]) -> Config | None:
         config=config.dumped,
         heartbeat_age_seconds=agent.heartbeat_age_s,
         stale_after_seconds=2 * config.cpu_manager_reconcile_period + 60,
+        cgroup_files=agent.cgroup_files,
     )
     asked: set[int] = set()
 

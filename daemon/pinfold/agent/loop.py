@@ -22,6 +22,7 @@ from pinfold.agent.rebuild import rebuilt
 from pinfold.agent.sources import Sources
 from pinfold.cgroups import watch
 from pinfold.cgroups.executor import Result
+from pinfold.cgroups.files import CgroupError
 from pinfold.cgroups.found import adopted
 from pinfold.cgroups.held import held
 from pinfold.cgroups.layout import Layout
@@ -39,7 +40,7 @@ from pinfold.planning.words import event
 from pinfold.pods.model import InvalidPod, Pod, PodUid
 from pinfold.report import systemd
 from pinfold.report.event_sender import EventSender
-from pinfold.report.events import EventType, Occurrence
+from pinfold.report.events import EventCounts, EventType, Occurrence
 from pinfold.report.snapshot import Exclusivity, Mode, PodInKernel, Snapshot, pod_statuses
 from pinfold.sources.kubelet_state import Peace
 from pinfold.sources.wakeup import Timer
@@ -120,6 +121,13 @@ class Agent:
     def heartbeat_age_s(self) -> float:
         """Since the loop last turned."""
         return self._clock() - self._turned_at
+
+    def cgroup_files(self, cgroup: str, files: tuple[str, ...]) -> Mapping[str, str]:
+        """What the kernel has in them now; nothing of what is not there or cannot be read."""
+        try:
+            return self._cgroups.fs.read_all(CgroupPath(cgroup), files)
+        except CgroupError:
+            return {}
 
     def interrupt(self) -> None:
         """Have `run` return after this turn; from a signal handler too. Pins stay."""
@@ -353,6 +361,7 @@ class Agent:
             invalid=invalid,
             sources=self.sources.health(),
             counters=self._chronicle.counters,
+            events=self._events.counts if self._events else EventCounts(),
             recent=self._chronicle.recent,
             fought=tuple(sorted(self._patience.fought)),
             warnings=(*self._warnings, *self._hidden, *self._fights(), *self._unseen(began, decided, kernel)),

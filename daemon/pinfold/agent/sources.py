@@ -2,6 +2,7 @@
 
 import os
 import selectors
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -51,6 +52,8 @@ class Sources:
         self._cgroups: CgroupEvents | None = None
         self._hotplug: HotplugMonitor | None = None
         self._hotplugged = False
+        self._rang_at: dict[str, float] = {}
+        """Source → seconds since the epoch."""
         self._pending = False
         """Something rang while the loop was at its writes."""
         self._written: set[CgroupPath] = set()
@@ -81,13 +84,18 @@ class Sources:
                 case HotplugMonitor() as hotplug:
                     self._hotplugged |= bool(hotplug.drain())
                     rang |= self._hotplugged
+                    self._rang_at[HOTPLUG] = time.time()
                 case CgroupEvents() as cgroups:
                     changes = cgroups.drain()
+                    self._rang_at[CGROUPS] = time.time()
                     concerning = tuple(filter(_concerns, changes.seen))
                     self._written.update(CgroupPath(one.path) for one in concerning if _is_write(one))
                     rang |= changes.overflowed or bool(concerning)
-                case Wakeup() | Manifests() as source:
-                    rang |= source.drain()
+                case Manifests() as manifests:
+                    rang |= manifests.drain()
+                    self._rang_at[MANIFESTS] = time.time()
+                case Wakeup() as wakeup:
+                    rang |= wakeup.drain()
         return rang
 
     def overlook_writes(self) -> None:
@@ -165,10 +173,13 @@ class Sources:
         return peace(cpu_manager(self._kubelet_root), memory_manager(self._kubelet_root))
 
     def health(self) -> tuple[SourceHealth, ...]:
-        found = [SourceHealth(name, not (fault := self._faults.get(name, "")), fault) for name in (CGROUPS, HOTPLUG)]
+        found = [
+            SourceHealth(name, not (fault := self._faults.get(name, "")), fault, self._rang_at.get(name))
+            for name in (CGROUPS, HOTPLUG)
+        ]
         if self._manifests:
             faults = "; ".join(f"{one.where}: {one.message}" for one in self._manifests.picture.faults)
-            found.append(SourceHealth(MANIFESTS, self._manifests.picture.synced, faults))
+            found.append(SourceHealth(MANIFESTS, self._manifests.picture.synced, faults, self._rang_at.get(MANIFESTS)))
         if self._api:
             health = self._api.health
             away = health.away_since is not None

@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from pinfold.errors import PinfoldError
-from pinfold.report.events import Cause, Occurrence, body, series
+from pinfold.report.events import Cause, EventCounts, Occurrence, body, series
 
 Send = Callable[[str, str, Mapping[str, object]], int]
 """Method, path and body → status of the answer. Raises PinfoldError where there is none."""
@@ -42,18 +42,6 @@ class Pace:
     longest_pause_s: float = 30.0
     causes: int = 1024
     """Series that are remembered."""
-
-
-@dataclass(frozen=True, slots=True)
-class EventCounts:
-    sent: int = 0
-    """Created and patched."""
-    dropped: int = 0
-    """Too old, or the queue was full."""
-    refused: int = 0
-    """By the API server: no right to, or the namespace is gone."""
-    error: str = ""
-    """Why the last attempt failed; empty when it did not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,18 @@ class Occurrence:
         return f"/apis/events.k8s.io/v1/namespaces/{self.namespace}/events"
 
 
+@dataclass(frozen=True, slots=True)
+class EventCounts:
+    sent: int = 0
+    """Created and patched."""
+    dropped: int = 0
+    """Too old, or the queue was full."""
+    refused: int = 0
+    """By the API server: no right to, or the namespace is gone."""
+    error: str = ""
+    """Why the last attempt failed; empty when it did not."""
+
+
 def body(occurrence: Occurrence, instance: str) -> dict[str, object]:
     """The Event to create; *instance* is who reports, ``pinfold-<node>``."""
     regarding = {"apiVersion": "v1", "kind": "Pod", "namespace": occurrence.namespace, "name": occurrence.name}

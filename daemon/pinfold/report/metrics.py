@@ -5,11 +5,12 @@ Series end with their pod. No UID and no CPU list is a label. Source: kubernetes
 """
 
 import platform
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -19,35 +20,42 @@ from pinfold.cpuset import CpuSet
 from pinfold.planning.ledger import Isolation
 from pinfold.planning.reasons import Outcome, Regime, Word
 from pinfold.report.counters import Counters
+from pinfold.report.families import Family, Series, counter, gauge, histogram
 from pinfold.report.snapshot import Exclusivity, Mode, PodStatus, Snapshot
 from pinfold.report.status import ENDING
+from pinfold.report.usage import ReadFiles, no_files, usage
 from pinfold.topology.model import Topology
-
-Series = Mapping[tuple[str, ...], float]
-"""Label values, in the order of the family's labels → value."""
 
 
 class SnapshotCollector(Collector):
-    def __init__(self, snapshot: Callable[[], Snapshot | None]) -> None:
-        self._snapshot = snapshot
+    def __init__(self, snapshot: Callable[[], Snapshot | None], read: ReadFiles, now: Callable[[], float]) -> None:
+        self._snapshot, self._read, self._now = snapshot, read, now
 
     def collect(self) -> Iterator[Metric]:
-        """Before the first reconcile there is nothing to tell but the build."""
-        build: Series = {(__version__, platform.python_version(), platform.machine()): 1}
-        yield _gauge("build_info", "Pinfold's version, Python's and the architecture.", _BUILD_LABELS, build)
-        if snapshot := self._snapshot():
-            yield from _cpus(snapshot)
-            yield from _pods(snapshot)
-            yield from _assignments(snapshot)
-            yield from _alignment(snapshot)
-            yield from _counted(snapshot.counters)
-            yield from _health(snapshot)
+        return (family.metric() for family in families(self._snapshot(), self._read, self._now()))
 
 
-def registry(snapshot: Callable[[], Snapshot | None]) -> CollectorRegistry:
+def families(snapshot: Snapshot | None, read: ReadFiles, now: float) -> Iterator[Family]:
+    """All that is told at *now*; before the first reconcile that is the build alone."""
+    build: Series = {(__version__, platform.python_version(), platform.machine()): 1}
+    yield gauge("build_info", "Pinfold's version, Python's and the architecture.", _BUILD_LABELS, build)
+    if snapshot:
+        yield from _cpus(snapshot)
+        yield from _pods(snapshot)
+        yield from usage(snapshot.pods, read)
+        yield from _assignments(snapshot)
+        yield from _alignment(snapshot)
+        yield from _counted(snapshot.counters)
+        yield from _sources(snapshot, now)
+        yield from _health(snapshot)
+
+
+def registry(
+    snapshot: Callable[[], Snapshot | None], read: ReadFiles = no_files, now: Callable[[], float] = time.time
+) -> CollectorRegistry:
     """What ``/metrics`` shows: the snapshot, and this process's own CPU time, memory and descriptors."""
     both = CollectorRegistry(auto_describe=False)
-    both.register(SnapshotCollector(snapshot))
+    both.register(SnapshotCollector(snapshot, read, now))
     ProcessCollector(registry=both)
     return both
 
@@ -64,21 +72,7 @@ _BUILD_LABELS = ("version", "python_version", "architecture")
 _POD = ("namespace", "pod")
 
 
-def _gauge(name: str, documentation: str, labels: tuple[str, ...], series: Series) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(f"pinfold_{name}", documentation, labels=labels)
-    for values, value in series.items():
-        family.add_metric(values, value)
-    return family
-
-
-def _counter(name: str, documentation: str, labels: tuple[str, ...], series: Series) -> CounterMetricFamily:
-    family = CounterMetricFamily(f"pinfold_{name}", documentation, labels=labels)
-    for values, value in series.items():
-        family.add_metric(values, value)
-    return family
-
-
-def _cpus(snapshot: Snapshot) -> Iterator[Metric]:
+def _cpus(snapshot: Snapshot) -> Iterator[Family]:
     topology, reserved = snapshot.topology, snapshot.policy.reserved
     owned = CpuSet.union(pod.owned for pod in snapshot.pods)
     exclusive = CpuSet.union(pod.exclusive for pod in snapshot.pods)
@@ -88,7 +82,7 @@ def _cpus(snapshot: Snapshot) -> Iterator[Metric]:
         "node_shared": snapshot.node_shared - reserved,
         "reserved": reserved,
     }
-    yield _gauge(
+    yield gauge(
         "cpus",
         "Online CPUs by NUMA node and kind.",
         ("numa_node", "kind"),
@@ -98,43 +92,43 @@ def _cpus(snapshot: Snapshot) -> Iterator[Metric]:
             for kind, cpus in kinds.items()
         },
     )
-    yield _gauge("offline_cpus", "CPUs that are there and offline.", (), {(): len(topology.offline)})
-    yield _gauge(
+    yield gauge("offline_cpus", "CPUs that are there and offline.", (), {(): len(topology.offline)})
+    yield gauge(
         "cpu_manager_shared_pool_size_millicores",
         "The size of the node shared pool, without the reserved CPUs, in millicores.",
         (),
         {(): 1000 * len(snapshot.node_shared - reserved)},
     )
-    yield _gauge(
+    yield gauge(
         "cpu_manager_exclusive_cpu_allocation_count",
         "CPUs that are taken out of the node shared pool: pod pools, and exclusive slices without a pool.",
         (),
         {(): len(owned)},
     )
-    yield _gauge(
+    yield gauge(
         "cpu_manager_allocation_per_numa",
-        "The same by NUMA node.",
+        "CPUs that are taken out of the node shared pool, by NUMA node.",
         ("numa_node",),
         {(str(node),): len(owned & own) for node, own in topology.node_cpus.items()},
     )
 
 
-def _pods(snapshot: Snapshot) -> Iterator[Metric]:
+def _pods(snapshot: Snapshot) -> Iterator[Family]:
     outcomes = Counter(pod.decision.outcome.value if pod.decision else ENDING for pod in snapshot.pods)
-    yield _gauge(
+    yield gauge(
         "pods",
         "Pods by what was decided for them; ending: gone, and their processes are not.",
         ("outcome",),
         {(outcome,): outcomes[outcome] for outcome in (*Outcome, ENDING)},
     )
     lacking = Counter(pod.decision.refusal.word for pod in snapshot.pods if pod.decision and pod.decision.refusal)
-    yield _gauge(
+    yield gauge(
         "refused_pods",
         "Pods that now lack what they asked for, by the reason word.",
         ("reason",),
         {(word.value,): lacking[word] for word in Word},
     )
-    yield _gauge(
+    yield gauge(
         "invalid_pods",
         "Objects that cannot be taken as a pod, by reason.",
         ("reason",),
@@ -151,7 +145,7 @@ def _pods(snapshot: Snapshot) -> Iterator[Metric]:
         ("pod_mems", "NUMA nodes that the pod's memory is bound to; 0: all.", lambda pod: len(pod.mems)),
         ("pod_drifted_files", "Files of the pod that differ from the ledger.", lambda pod: len(pod.kernel.drift)),
     ):
-        yield _gauge(name, documentation, _POD, _by_pod(owners, size))
+        yield gauge(name, documentation, _POD, _by_pod(owners, size))
 
 
 def _by_pod(pods: list[PodStatus], size: Callable[[PodStatus], int]) -> Series:
@@ -163,7 +157,7 @@ def _by_pod(pods: list[PodStatus], size: Callable[[PodStatus], int]) -> Series:
     return series
 
 
-def _assignments(snapshot: Snapshot) -> Iterator[Metric]:
+def _assignments(snapshot: Snapshot) -> Iterator[Family]:
     counts: Counter[tuple[str, ...]] = Counter()
     for pod in snapshot.pods:
         pooled = pod.decision.regime is Regime.POD_POOL if pod.decision else bool(pod.pool)
@@ -172,7 +166,7 @@ def _assignments(snapshot: Snapshot) -> Iterator[Metric]:
             for resource, isolation in (("cpu", one.isolation), ("memory", one.memory_isolation)):
                 if isolation in kinds:
                     counts[resource, kinds[isolation]] += 1
-    yield _gauge(
+    yield gauge(
         "resource_manager_container_assignments",
         "Containers by resource and by whom they share it with.",
         ("resource_name", "assignment_type"),
@@ -184,7 +178,7 @@ def _assignments(snapshot: Snapshot) -> Iterator[Metric]:
     )
 
 
-def _alignment(snapshot: Snapshot) -> Iterator[Metric]:
+def _alignment(snapshot: Snapshot) -> Iterator[Family]:
     sets = {
         "container": [
             one.cpus for pod in snapshot.pods for one in pod.containers if one.isolation is Isolation.CONTAINER
@@ -199,13 +193,13 @@ def _alignment(snapshot: Snapshot) -> Iterator[Metric]:
             aligned[scope, boundary] = fit
             failed[scope, boundary] = len(owned) - fit
     labels = ("scope", "boundary")
-    yield _gauge(
+    yield gauge(
         "container_aligned_compute_resources_count",
         "Exclusive slices (scope container) and pod pools (scope pod) that lie within the boundary.",
         labels,
         aligned,
     )
-    yield _gauge(
+    yield gauge(
         "container_aligned_compute_resources_failure_count",
         "Exclusive slices and pod pools that cross the boundary.",
         labels,
@@ -222,14 +216,12 @@ _BOUNDARIES: Mapping[str, Callable[[Topology, CpuSet], bool]] = {
 }
 
 
-def _counted(counters: Counters) -> Iterator[Metric]:
-    times = counters.reconcile_seconds
-    bounds = [f"{bound:g}" for bound in times.bounds] + ["+Inf"]
-    yield HistogramMetricFamily(
-        "pinfold_reconcile_duration_seconds",
+def _counted(counters: Counters) -> Iterator[Family]:
+    yield histogram(
+        "reconcile_duration_seconds",
         "Time that one turn of the loop took, from the wake-up to the published snapshot.",
-        buckets=list(zip(bounds, times.cumulative, strict=True)),
-        sum_value=times.sum,
+        (),
+        {(): counters.reconcile_seconds},
     )
     refused = sum(counters.refusals.values())
     affinity = counters.refusals.get(Word.TOPOLOGY_AFFINITY, 0)
@@ -272,44 +264,63 @@ def _counted(counters: Counters) -> Iterator[Metric]:
         ),
     )
     for name, documentation, labels, series in families:
-        yield _counter(name, documentation, labels, series)
+        yield counter(name, documentation, labels, series)
 
 
-def _health(snapshot: Snapshot) -> Iterator[Metric]:
-    yield _gauge(
+def _health(snapshot: Snapshot) -> Iterator[Family]:
+    yield gauge(
         "mode",
         "1 for the mode that Pinfold runs in.",
         ("mode",),
         {(mode.value,): mode is snapshot.mode for mode in (Mode.ENFORCING, Mode.OBSERVING)},
     )
-    yield _gauge(
+    yield gauge(
         "exclusivity",
         "1 for the way in which exclusive CPUs are kept.",
         ("exclusivity",),
         {(way.value,): way is snapshot.exclusivity for way in Exclusivity},
     )
-    yield _gauge(
+    yield gauge(
         "drift_fought",
         "Cgroups that somebody rewrites as fast as they are repaired: find him and stop him.",
         (),
         {(): len(snapshot.fought)},
     )
-    yield _gauge("snapshot_timestamp_seconds", "When the loop last published.", (), {(): snapshot.at})
-    yield _gauge(
+    yield gauge("snapshot_timestamp_seconds", "When the loop last published.", (), {(): snapshot.at})
+    yield gauge(
+        "warnings", "What the operator should be told about this node: see status.", (), {(): len(snapshot.warnings)}
+    )
+
+
+def _sources(snapshot: Snapshot, now: float) -> Iterator[Family]:
+    sources = snapshot.sources
+    yield gauge(
         "source_healthy",
         "Whether the source of pods or events works.",
         ("source",),
-        {(source.name,): source.healthy for source in snapshot.sources},
+        {(one.name,): one.healthy for one in sources},
     )
-    yield _gauge(
-        "source_last_event_timestamp_seconds",
-        "When the source last told something.",
+    yield gauge(
+        "source_lag_seconds",
+        "How far the picture may be behind: since the source was last heard, while it is away; else 0.",
         ("source",),
-        {(one.name,): one.last_event_at for one in snapshot.sources if one.last_event_at is not None},
+        {(one.name,): 0.0 if one.healthy else now - (one.last_event_at or snapshot.started_at) for one in sources},
     )
-    yield _counter(
+    yield gauge(
+        "source_last_event_timestamp_seconds",
+        "When the source last told something, a bookmark included.",
+        ("source",),
+        {(one.name,): one.last_event_at for one in sources if one.last_event_at is not None},
+    )
+    yield counter(
         "source_reconnects",
         "Times that the source had to be connected again.",
         ("source",),
-        {(source.name,): source.reconnects for source in snapshot.sources},
+        {(one.name,): one.reconnects for one in sources},
     )
+    for name, what, count in (
+        ("events_sent", "Events that the API server took, series included.", snapshot.events.sent),
+        ("events_dropped", "Events that grew too old, or found the queue full.", snapshot.events.dropped),
+        ("events_refused", "Events that the API server refused.", snapshot.events.refused),
+    ):
+        yield counter(name, what, (), {(): count})

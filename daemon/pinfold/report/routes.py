@@ -14,6 +14,7 @@ from pinfold import __version__
 from pinfold.report.metrics import exposition, registry
 from pinfold.report.snapshot import Snapshot
 from pinfold.report.status import to_json
+from pinfold.report.usage import ReadFiles, no_files
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
@@ -30,6 +31,7 @@ class Readings:
     """Since the loop last turned."""
     stale_after_seconds: float
     """A loop that has not turned for so long is not alive."""
+    cgroup_files: ReadFiles = no_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class _Check:
 class Routes:
     def __init__(self, readings: Readings) -> None:
         self._readings = readings
-        self._families = registry(readings.snapshot)
+        self._families = registry(readings.snapshot, readings.cgroup_files)
         self._health: Mapping[str, Callable[[bool], Answer]] = {
             "/livez": lambda verbose: _checked("livez", (self._heartbeat(),), verbose),
             "/healthz": lambda verbose: _checked("healthz", (self._heartbeat(),), verbose),

@@ -15,6 +15,7 @@ from pinfold.planning.policy import Policy
 from pinfold.planning.reasons import Decision
 from pinfold.pods.model import MEMORY, ContainerKind, InvalidPod, Pod, PodUid, QosClass
 from pinfold.report.counters import Counters
+from pinfold.report.events import EventCounts
 from pinfold.topology.model import Topology
 
 RECENT_LIMIT = 64
@@ -148,8 +149,8 @@ class SourceHealth:
     healthy: bool
     message: str = ""
     """Why not, or what it does now."""
-    last_event_at: float | None = None
-    """Seconds since the epoch."""
+    last_event_at: float | None = field(default=None, compare=False)
+    """Seconds since the epoch. That a source rang is no news by itself."""
     reconnects: int = 0
 
 
@@ -194,6 +195,7 @@ class Snapshot:
     invalid: tuple[InvalidPod, ...] = ()
     sources: tuple[SourceHealth, ...] = ()
     counters: Counters = field(default_factory=Counters)
+    events: EventCounts = field(default=EventCounts(), compare=False)
     recent: tuple[Moment, ...] = ()
     """Oldest first."""
     fought: tuple[str, ...] = ()
