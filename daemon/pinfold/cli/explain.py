@@ -7,10 +7,8 @@ from pinfold.cli.connection import status
 from pinfold.cli.node_map import Json
 from pinfold.cli.output import say, say_json
 from pinfold.cli.terminal import Ink, Line, Span, filled, paragraph, pieces, plain, table
-from pinfold.cli.view import drifted, located
 from pinfold.errors import PinfoldError
-
-_SHARED_WITH = {"container": "nobody", "pod": "the pod", "host": "the node"}
+from pinfold.report.told import SHARED_WITH, cgroups, drifted, full_name, history, located, utc
 
 
 class UnknownPodError(PinfoldError):
@@ -20,7 +18,7 @@ class UnknownPodError(PinfoldError):
 def main(options: Namespace) -> int:
     namespace, _, name = options.pod.rpartition("/")
     document = status(options)
-    pods = located(document, namespace or "default", name)
+    pods = located(document, f"{namespace or 'default'}/{name}")
     if not pods:
         raise UnknownPodError(f"no pod {options.pod} is known here. {_alternatives(document, name)}")
     if options.output == "json":
@@ -34,33 +32,24 @@ def main(options: Namespace) -> int:
 
 
 def _alternatives(document: Json, name: str) -> str:
-    same = [f"{pod['namespace']}/{pod['name']}" for pod in document["pods"] if pod["name"] == name]
+    same = [full_name(pod) for pod in document["pods"] if pod["name"] == name]
     return f"Did you mean {', '.join(same)}?" if same else "pinfold status --all lists the pods of this node."
 
 
 def explained(pod: Json, running: bool = True) -> list[Line]:
     """The whole story of one pod of a Status document; *running*: there is a kernel to say something."""
     qos = pod["qosClass"] or "gone from the API"
-    head = (Span(plain(f"{pod['namespace']}/{pod['name']}"), Ink.HEAD), Span(f"  {pod['outcome']}, {qos}"))
+    head = (Span(plain(full_name(pod)), Ink.HEAD), Span(f"  {pod['outcome']}, {qos}"))
     words = [line for sentence in pod["explanation"] for line in filled((Span("  "),), pieces(sentence))]
     return [head, *words, (), *(_kernel(pod) if running else _containers(pod, ""))]
 
 
 def _kernel(pod: Json) -> Iterator[Line]:
     yield from _containers(pod, "does not run")
-    if view := pod["kernel"]:
-        state = f", partition {view['partition']}" if view["partition"] else ""
-        yield from paragraph(
-            "  ", f"the pod's cgroup {view['cgroup']}: CPUs {view['cpus']}, NUMA {view['mems']}{state}"
-        )
-    for view in pod["otherCgroups"]:
-        yield from paragraph("  ", f"also in it: {view['cgroup']}: CPUs {view['cpus']}, NUMA {view['mems']}")
+    for sentence in cgroups(pod):
+        yield from paragraph("  ", sentence)
     for drift in pod["drift"]:
         yield from paragraph("  drift  ", drifted(drift), Ink.BAD)
-
-
-def _says(view: Json) -> str:
-    return f"{view['cgroup']}: CPUs {view['cpus']}, NUMA {view['mems']}"
 
 
 def _containers(pod: Json, absent: str) -> list[Line]:
@@ -71,7 +60,7 @@ def _containers(pod: Json, absent: str) -> list[Line]:
             Span(one["name"]),
             Span(one["kind"]),
             Span(one["cpus"], Ink.EXCLUSIVE if one["isolation"] == "container" else Ink.PLAIN),
-            Span(_SHARED_WITH[one["isolation"]]),
+            Span(SHARED_WITH[one["isolation"]]),
             Span(one["kernel"]["cpus"] if one["kernel"] else absent),
             Span(one["kernel"]["mems"] if one["kernel"] else ""),
         ]
@@ -81,7 +70,5 @@ def _containers(pod: Json, absent: str) -> list[Line]:
 
 
 def _history(document: Json, pod: Json) -> Iterator[Line]:
-    for moment in document["recent"]:
-        if moment["pod"] == f"{pod['namespace']}/{pod['name']}":
-            at = moment["time"][11:19]
-            yield from paragraph(f"  {at} ", f"{moment['event']}: {moment['message']}")
+    for moment in history(document, pod):
+        yield from paragraph(f"  {utc(moment['time'])[11:19]} ", f"{moment['event']}: {moment['message']}")

@@ -8,7 +8,7 @@ from pinfold.cli.configuration import configured
 from pinfold.cli.node_map import Json
 from pinfold.cli.output import say, say_json
 from pinfold.cli.terminal import Ink, Line, Span, filled, paragraph, pieces
-from pinfold.cli.view import drifted
+from pinfold.report.told import drifted
 
 
 def main(options: Namespace) -> int:

@@ -4,10 +4,11 @@ Drawn from the Status document alone, so that a running node and a plan look the
 """
 
 from collections.abc import Iterator
-from typing import Any
 
-from pinfold.cli.node_map import Json, drawn, owning
+from pinfold.cli.node_map import Json, drawn
 from pinfold.cli.terminal import Ink, Line, Span, filled, paragraph, pieces, plain, table
+from pinfold.report.ownership import owning
+from pinfold.report.told import full_name, troubles, utc
 
 UNMANAGED = "unmanaged"
 _INK = {"pinned": Ink.EXCLUSIVE, "degraded": Ink.BAD, "shared": Ink.BAD, UNMANAGED: Ink.FAINT, "ending": Ink.FAINT}
@@ -27,15 +28,11 @@ def _head(status: Json) -> list[Line]:
     facts = [mode["name"]]
     facts += [] if way["name"] == "none" else [f"exclusive CPUs by {way['name']}"]
     if mode["name"] != "planned":
-        facts += [f"Pinfold {status['version']}", f"generation {status['generation']}", _time(status["time"])]
+        facts += [f"Pinfold {status['version']}", f"generation {status['generation']}", utc(status["time"])]
     lines = paragraph(f"{plain(status['node'])}  ", ", ".join(facts), Ink.HEAD)
     for told in (mode, way):
         lines += paragraph(f"  {told['name']}: ", told["reason"]) if told["reason"] else []
     return lines
-
-
-def _time(rfc3339: str) -> str:
-    return f"{rfc3339[:19].replace('T', ' ')} UTC"
 
 
 def _pods(status: Json, every_pod: bool) -> list[Line]:
@@ -50,7 +47,7 @@ def _pods(status: Json, every_pod: bool) -> list[Line]:
 def _listed(pods: list[tuple[str, Json]]) -> list[Line]:
     """A line for each pod; where one does not fit, the names stand in lines of their own."""
     header = ("OUTCOME", "POOL", "MEMS", "SLICES", "SHARED")
-    names = [(Span(letter), Span(f"{pod['namespace']}/{pod['name']}")) for letter, pod in pods]
+    names = [(Span(letter), Span(full_name(pod))) for letter, pod in pods]
     facts = [_facts(pod) for _, pod in pods]
     rows = table(("", "POD", *header), [[*name, *row] for name, row in zip(names, facts, strict=True)])
     if all(len(row) == 1 for row in rows):
@@ -74,41 +71,6 @@ def _facts(pod: Json) -> list[Span]:
 
 def _troubles(status: Json) -> Iterator[Line]:
     """One paragraph for each thing that is not as it should be."""
-    for pod in status["pods"]:
-        name = f"{pod['namespace']}/{pod['name']}"
-        if no := pod["refusal"]:
-            yield from _told("refused", name, _refusal(no))
-        for drift in pod["drift"]:
-            yield from _told("drift", name, drifted(drift))
-    for bad in status["invalidPods"]:
-        yield from _told("invalid", bad["where"], f"{bad['reason']}: {bad['message']}")
-    for source in status["sources"]:
-        if not source["healthy"]:
-            yield from _told("source", source["name"], source["message"])
-    for kind, fault in status["counters"]["faults"].items():
-        last = f"{fault['count']}x, last at {_time(fault['lastAt'])}"
-        yield from _told("error", kind, f"{fault['lastMessage']} ({last})")
-    for warning in status["warnings"]:
-        yield from _told("warning", "", warning)
-
-
-def _told(what: str, who: str, text: str) -> list[Line]:
-    head = Span(f"{what:9}", Ink.BAD)
-    return filled((head,), [*pieces(f"{who}: " * bool(who)), *pieces(text)])
-
-
-def drifted(drift: Json) -> str:
-    """Of a Status document, or of ``verify``, which has the same form."""
-    have, want = drift["have"] or "nothing", drift["want"] or "nothing"
-    return f"{drift['cause']}: {drift['cgroup']}/{drift['file']} has {have}, not {want}"
-
-
-def _refusal(no: Json) -> str:
-    later = "tried again when CPUs come free" if no["canPass"] else "not tried again before the pod changes"
-    remedy = f"; needs: {no['remedy']}" * bool(no["remedy"])
-    return f"{no['reason']}: {no['message']}{remedy} ({later})"
-
-
-def located(status: Json, namespace: str, name: str) -> list[Any]:
-    """The pods of that name: a successor may stand beside the one that ends."""
-    return [pod for pod in status["pods"] if (pod["namespace"], pod["name"]) == (namespace, name)]
+    for what, who, text in troubles(status):
+        head = Span(f"{what:9}", Ink.BAD)
+        yield from filled((head,), [*pieces(f"{who}: " * bool(who)), *pieces(text)])

@@ -1,0 +1,80 @@
+"""What a Status document says in sentences, the same in the terminal and on the page.
+
+A decision's own sentences stand in the document already (``planning/words.py``). Pure; whoever shows it escapes it.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+Json = Mapping[str, Any]
+
+SHARED_WITH = {"container": "nobody", "pod": "the pod", "host": "the node"}
+"""A container's isolation → with whom it shares its CPUs."""
+
+
+class Trouble(NamedTuple):
+    """One thing that is not as it should be."""
+
+    what: str
+    """A word: ``drift``."""
+    who: str
+    """Empty: the node."""
+    text: str
+
+
+def troubles(status: Json) -> Iterator[Trouble]:
+    for pod in status["pods"]:
+        name = full_name(pod)
+        if no := pod["refusal"]:
+            yield Trouble("refused", name, _refused(no))
+        for drift in pod["drift"]:
+            yield Trouble("drift", name, drifted(drift))
+    for bad in status["invalidPods"]:
+        yield Trouble("invalid", bad["where"], f"{bad['reason']}: {bad['message']}")
+    for source in status["sources"]:
+        if not source["healthy"]:
+            yield Trouble("source", source["name"], source["message"])
+    for kind, fault in status["counters"]["faults"].items():
+        last = f"{fault['count']}x, last at {utc(fault['lastAt'])}"
+        yield Trouble("error", kind, f"{fault['lastMessage']} ({last})")
+    for warning in status["warnings"]:
+        yield Trouble("warning", "", warning)
+
+
+def full_name(pod: Json) -> str:
+    return f"{pod['namespace']}/{pod['name']}"
+
+
+def utc(rfc3339: str) -> str:
+    return f"{rfc3339[:19].replace('T', ' ')} UTC"
+
+
+def drifted(drift: Json) -> str:
+    """Of a Status document, or of ``verify``, which has the same form."""
+    have, want = drift["have"] or "nothing", drift["want"] or "nothing"
+    return f"{drift['cause']}: {drift['cgroup']}/{drift['file']} has {have}, not {want}"
+
+
+def _refused(no: Json) -> str:
+    later = "tried again when CPUs come free" if no["canPass"] else "not tried again before the pod changes"
+    remedy = f"; needs: {no['remedy']}" * bool(no["remedy"])
+    return f"{no['reason']}: {no['message']}{remedy} ({later})"
+
+
+def cgroups(pod: Json) -> Iterator[str]:
+    """What the kernel holds of the pod beside its containers."""
+    if view := pod["kernel"]:
+        state = f", partition {view['partition']}" if view["partition"] else ""
+        yield f"the pod's cgroup {view['cgroup']}: CPUs {view['cpus']}, NUMA {view['mems']}{state}"
+    for view in pod["otherCgroups"]:
+        yield f"also in it: {view['cgroup']}: CPUs {view['cpus']}, NUMA {view['mems']}"
+
+
+def history(status: Json, pod: Json) -> list[Json]:
+    """The moments of the time line that are about *pod*."""
+    return [moment for moment in status["recent"] if moment["pod"] == full_name(pod)]
+
+
+def located(status: Json, name: str) -> list[Json]:
+    """The pods of that namespace/name: a successor may stand beside the one that ends."""
+    return [pod for pod in status["pods"] if full_name(pod) == name]
