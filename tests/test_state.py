@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pinfold.cpuset import CpuSet, NodeSet
 from pinfold.planning.ledger import Block, ContainerEntry, Isolation, Ledger, PodEntry
+from pinfold.planning.protection import Level, Protection
 from pinfold.pods.model import ContainerKind, PodUid
 from pinfold.state import FILE, Checkpoint, StateDirectory, StateError, load
 
@@ -60,7 +61,8 @@ def ledgers(draw: st.DrawFn) -> Ledger:
             )
         )
         entries[entry.uid] = entry
-    return Ledger(entries)
+    protection = st.builds(Protection, st.sampled_from(Level), st.integers(1, 2**50))
+    return Ledger(entries, draw(st.dictionaries(names.map(PodUid), protection, max_size=2)))
 
 
 checkpoints = st.builds(

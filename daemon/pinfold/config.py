@@ -182,6 +182,8 @@ class Config(_Strict):
     allow_unscheduled_pools: bool = False
     annotation_namespaces: frozenset[str] | None = None
     """The namespaces whose pinfold.dev/ annotations are heard; absent: all."""
+    memory_min_namespaces: frozenset[str] = frozenset()
+    """The namespaces whose pods may ask for memory-protection: min; elsewhere that means low."""
     cgroup_root: str = "/"
     cgroup_driver: CgroupDriver = CgroupDriver.AUTO
     exclusivity: Exclusivity = Exclusivity.AUTO
@@ -353,6 +355,7 @@ def policy(config: Config, topology: Topology) -> tuple[Policy, tuple[str, ...]]
             min_shared_cpus=config.min_shared_cpus,
             allow_unscheduled_pools=config.allow_unscheduled_pools,
             annotation_namespaces=config.annotation_namespaces,
+            memory_min_namespaces=config.memory_min_namespaces,
         ),
         tuple(warnings),
     )

@@ -16,6 +16,7 @@ from typing import Any
 from pinfold.cpuset import CpuSet, NodeSet
 from pinfold.errors import PinfoldError
 from pinfold.planning.ledger import Block, ContainerEntry, Isolation, Ledger, PodEntry
+from pinfold.planning.protection import Level, Protection
 from pinfold.pods.model import ContainerKind, PodUid
 
 VERSION = 1
@@ -142,6 +143,7 @@ def _data(checkpoint: Checkpoint, boot: str) -> dict[str, Any]:
         "bootID": boot,
         "generation": checkpoint.generation,
         "entries": [_entry_data(entry) for entry in checkpoint.ledger.entries.values()],
+        "protections": {uid: [one.level.value, one.size_bytes] for uid, one in checkpoint.ledger.protections.items()},
         "found": {path: dict(files) for path, files in checkpoint.found.items()},
         "tasks": {task: list(masks) for task, masks in checkpoint.tasks.items()},
     }
@@ -149,7 +151,10 @@ def _data(checkpoint: Checkpoint, boot: str) -> dict[str, Any]:
 
 def _checkpoint(data: Mapping[str, Any]) -> Checkpoint:
     entries = [_entry(one) for one in data["entries"]]
-    ledger = Ledger({entry.uid: entry for entry in entries})
+    protections = {
+        PodUid(uid): Protection(Level(level), int(size)) for uid, (level, size) in data.get("protections", {}).items()
+    }
+    ledger = Ledger({entry.uid: entry for entry in entries}, protections)
     if len(ledger.entries) != len(entries) or sum(len(one.owned) for one in entries) != len(ledger.owned):
         raise ValueError("two pods own one CPU")
     found = {str(path): {str(name): str(text) for name, text in files.items()} for path, files in data["found"].items()}

@@ -86,7 +86,13 @@ def test_fields_that_the_api_does_not_know_are_told() -> None:
 
 def test_annotations_that_this_version_does_not_carry_out_are_told() -> None:
     spec = {"containers": [{"name": "a"}], "resources": EQUAL}
-    asked = {"pinfold.dev/memory-protection": "min", "pinfold.dev/on-unsatisfied": "evict"}
-    found = notes(spec, **asked)
-    assert [name for name in asked if not any(name in told for told in found)] == []
-    assert notes(spec, **{"pinfold.dev/memory-protection": "none", "pinfold.dev/on-unsatisfied": "share"}) == ()
+    (note,) = notes(spec, **{"pinfold.dev/on-unsatisfied": "evict"})
+    assert "pinfold.dev/on-unsatisfied" in note
+    assert notes(spec, **{"pinfold.dev/on-unsatisfied": "share"}) == ()
+
+
+def test_protection_of_no_memory_is_told() -> None:
+    asked = {"pinfold.dev/memory-protection": "low", "pinfold.dev/pod-memory": "1Gi"}
+    (note,) = notes({"containers": [{"name": "a"}]}, **asked)
+    assert "it requests none" in note
+    assert notes({"containers": [{"name": "a", "resources": EQUAL}]}, **asked) == ()

@@ -24,6 +24,8 @@ FILES = (
     File.EVENTS,
     File.CPU_MAX,
     File.MEMORY_CURRENT,
+    File.MEMORY_LOW,
+    File.MEMORY_MIN,
 )
 
 MEMBER = "member"
@@ -51,6 +53,9 @@ class CpusetState:
     cpu_max: str | None = None
     memory_bytes: int | None = None
     """``memory.current``: a bound for what a change of memory nodes may migrate."""
+    memory_low: str | None = None
+    """Bytes, or ``max``."""
+    memory_min: str | None = None
 
     @property
     def is_partition(self) -> bool:
@@ -72,6 +77,10 @@ class CpusetState:
                 return "+cpuset" if self.gives_cpuset else "-cpuset"
             case File.CPU_MAX:
                 return self.cpu_max
+            case File.MEMORY_LOW:
+                return self.memory_low
+            case File.MEMORY_MIN:
+                return self.memory_min
             case _:
                 raise ValueError(f"Pinfold never writes {file}")
 
@@ -116,4 +125,6 @@ def state(files: Mapping[str, str]) -> CpusetState:
         has_remote_partitions=File.ISOLATED in files,
         cpu_max=files.get(File.CPU_MAX),
         memory_bytes=None if memory is None else int(memory),
+        memory_low=files.get(File.MEMORY_LOW),
+        memory_min=files.get(File.MEMORY_MIN),
     )

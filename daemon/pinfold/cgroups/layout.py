@@ -54,6 +54,8 @@ class Want:
     mems: NodeSet | None = None
     gives_cpuset: bool | None = None
     cpu_max: str | None = None
+    memory_low: str | None = None
+    memory_min: str | None = None
     owns: CpuSet | None = None
     """What its ``cpuset.cpus.effective`` is then."""
     within: CpuSet | None = None
@@ -67,6 +69,8 @@ class Want:
             File.PARTITION: self.partition,
             File.MEMS: self.mems,
             File.CPU_MAX: self.cpu_max,
+            File.MEMORY_LOW: self.memory_low,
+            File.MEMORY_MIN: self.memory_min,
             File.SUBTREE_CONTROL: None if self.gives_cpuset is None else "+cpuset" if self.gives_cpuset else "-cpuset",
         }
         return {file: str(value) for file, value in values.items() if value is not None}
@@ -242,6 +246,10 @@ def _returned(node: Node, path: CgroupPath, file: File, text: str) -> Want:
             return Want(_RETURNED, mems=NodeSet.parse(text))
         case File.CPU_MAX:
             return Want(_RETURNED, cpu_max=text)
+        case File.MEMORY_LOW:
+            return Want(_RETURNED, memory_low=text)
+        case File.MEMORY_MIN:
+            return Want(_RETURNED, memory_min=text)
         case File.SUBTREE_CONTROL if text == "-cpuset" and _may_lose_cpuset(node, path):
             return Want(_RETURNED, gives_cpuset=False)
         case _:

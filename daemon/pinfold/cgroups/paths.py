@@ -27,6 +27,8 @@ class File(StrEnum):
     EVENTS = "cgroup.events"
     CPU_MAX = "cpu.max"
     MEMORY_CURRENT = "memory.current"
+    MEMORY_LOW = "memory.low"
+    MEMORY_MIN = "memory.min"
 
 
 def below(parent: CgroupPath, name: str) -> CgroupPath:

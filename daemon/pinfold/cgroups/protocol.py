@@ -5,7 +5,8 @@ afterwards; and nobody is without a CPU.
 
 First the controllers are enabled, from the root down. Then the CPUs move in rounds: all that narrows, from the
 innermost cgroup up; then all that widens, from the outermost down, each into those CPUs alone that its neighbours
-have left. A pool that moves holds its old and its new CPUs while its containers go over. Then memory nodes and quotas.
+have left. A pool that moves holds its old and its new CPUs while its containers go over. Then memory nodes, quotas
+and protected memory.
 """
 
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ def ordered(held: Held, layout: Layout, move_bytes: int = MOVE_BYTES) -> tuple[W
         *_controllers(outer_first, held, layout, on=True),
         *Moves(held, wants).writes(),
         *(write for path in outer_first if path in wants for write in _memory(path, held, wants[path], move_bytes)),
-        *(write for path in outer_first for write in _quota(path, held, layout.wants[path])),
+        *(write for path in outer_first for write in _limits(path, held, layout.wants[path])),
         *_controllers(reversed(outer_first), held, layout, on=False),
     )
 
@@ -59,7 +60,9 @@ def _memory(path: CgroupPath, held: Held, want: Want, move_bytes: int) -> Iterat
         yield Write(path, File.MEMS, str(want.mems), want.why, want.pod)
 
 
-def _quota(path: CgroupPath, held: Held, want: Want) -> Iterator[Write]:
-    state = held.get(path, _EMPTY)
-    if want.cpu_max is not None and state.cpu_max is not None and want.cpu_max != state.cpu_max:
-        yield Write(path, File.CPU_MAX, want.cpu_max, want.why, want.pod)
+def _limits(path: CgroupPath, held: Held, want: Want) -> Iterator[Write]:
+    """Quota and protected memory, from the outermost cgroup in: protection counts as far as the one above has some."""
+    state, texts = held.get(path, _EMPTY), want.texts()
+    for file in (File.CPU_MAX, File.MEMORY_LOW, File.MEMORY_MIN):
+        if file in texts and state.text(file) not in {None, texts[file]}:
+            yield Write(path, file, texts[file], want.why, want.pod)

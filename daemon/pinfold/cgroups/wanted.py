@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from pinfold.cgroups.layout import Enforcement, Layout, Node, Piece, controllers, memory, merged, quotas, returns
+from pinfold.cgroups.memory_protection import protected
 from pinfold.cgroups.partitions import members, partitions, strangers
 from pinfold.cgroups.shrinking import shrinking
 from pinfold.cgroups.tree import PodCgroup
@@ -34,6 +35,7 @@ def wanted(node: Node, ledger: Ledger, node_shared: CpuSet) -> Layout:
         for pod, entry in placed.items():
             yield from memory(entry, pod, node.names)
             yield from quotas(entry, pod, node.names, node.held)
+        yield from protected(node, ledger.protections)
         yield from controllers(node, placed)
         yield from returns(node, others)
 

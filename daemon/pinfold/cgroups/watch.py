@@ -40,5 +40,5 @@ def watched(tree: Tree, ledger: Ledger, found: Found, enforcement: Enforcement) 
 def _containers(tree: Tree, ledger: Ledger, found: Found) -> Iterator[CgroupPath]:
     for pod in tree.pods.values():
         for one in pod.containers:
-            if pod.uid in ledger.entries or one.path in found:
+            if pod.uid in ledger.entries or pod.uid in ledger.protections or one.path in found:
                 yield one.path

@@ -4,10 +4,11 @@ It is what the checkpoint holds. Pure.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from pinfold.cpuset import CpuSet, NodeSet
+from pinfold.planning.protection import Protections
 from pinfold.pods.model import Amounts, ContainerKind, PodUid
 
 
@@ -103,14 +104,19 @@ class PodEntry:
 @dataclass(frozen=True, slots=True)
 class Ledger:
     entries: Mapping[PodUid, PodEntry] = field(default_factory=dict)
+    protections: Protections = field(default_factory=dict)
+    """Pods whose memory is protected from reclaim; they need own nothing."""
 
     @property
     def owned(self) -> CpuSet:
         return CpuSet.union(entry.owned for entry in self.entries.values())
 
     def with_entry(self, entry: PodEntry) -> "Ledger":
-        return Ledger({**self.entries, entry.uid: entry})
+        return replace(self, entries={**self.entries, entry.uid: entry})
 
     def without(self, uids: Iterable[PodUid]) -> "Ledger":
         gone = frozenset(uids)
-        return Ledger({uid: entry for uid, entry in self.entries.items() if uid not in gone})
+        return Ledger(
+            {uid: entry for uid, entry in self.entries.items() if uid not in gone},
+            {uid: one for uid, one in self.protections.items() if uid not in gone},
+        )

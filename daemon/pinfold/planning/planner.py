@@ -13,6 +13,7 @@ from pinfold.planning.books import Books, empty_books
 from pinfold.planning.ledger import Block, Ledger, PodEntry
 from pinfold.planning.placement import place
 from pinfold.planning.policy import CpuOption, Policy
+from pinfold.planning.protection import protections
 from pinfold.planning.reasons import Decision, HintWeighed, Outcome, Refused
 from pinfold.planning.regime import Wanted, heard, wanted
 from pinfold.planning.sharing import shared_out
@@ -63,7 +64,9 @@ def plan(world: World, ledger: Ledger) -> Plan:
     shared = world.topology.online - node.owned
     decisions = sorted(node.decisions.values(), key=lambda one: (one.namespace, one.name, one.uid))
     pods_shared = shared - _apart(world)
-    return Plan(Ledger(node.entries), tuple(decisions), shared - world.topology.isolated, pods_shared)
+    gone = world.lingering - {pod.uid for pod in pods}
+    after = Ledger(node.entries, protections(pods, ledger.protections, gone))
+    return Plan(after, tuple(decisions), shared - world.topology.isolated, pods_shared)
 
 
 def _apart(world: World) -> CpuSet:

@@ -94,4 +94,6 @@ class Policy:
     allow_unscheduled_pools: bool = False
     annotation_namespaces: frozenset[str] | None = None
     """Namespaces whose annotations are heard; None: all."""
+    memory_min_namespaces: frozenset[str] = frozenset()
+    """Namespaces whose pods may have memory that is never reclaimed; those of others get ``low`` for ``min``."""
     rules: Rules = Rules()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pinfold.planning.policy import CpuOption, Manage, MemoryPolicy, Policy, TopologyPolicy, TopologyScope
+from pinfold.planning.protection import Level
 from pinfold.planning.reasons import Refused, Regime, Word
 from pinfold.pods.model import (
     CPU,
@@ -83,7 +84,7 @@ def whole_cpus(amounts: Amounts) -> int:
 def heard(pod: Pod, policy: Policy) -> Pod:
     """The pod without its annotations, where its namespace is none of those whose annotations are heard."""
     if policy.annotation_namespaces is None or pod.namespace in policy.annotation_namespaces:
-        return pod
+        return _protectable(pod, policy)
     if pod.intent == NO_INTENT:
         return pod
     return replace(
@@ -93,6 +94,17 @@ def heard(pod: Pod, policy: Policy) -> Pod:
         resources_from_annotations=False,
         notes=(*pod.notes, f"the pinfold.dev/ annotations of namespace {pod.namespace} are not heard on this node"),
     )
+
+
+def _protectable(pod: Pod, policy: Policy) -> Pod:
+    """With ``low`` for ``min`` where its namespace may not have memory that is never reclaimed."""
+    intent = pod.intent
+    if not isinstance(intent, Intent) or intent.memory_protection != Level.MIN:
+        return pod
+    if pod.namespace in policy.memory_min_namespaces:
+        return pod
+    note = f"its memory is protected by low: this node has namespace {pod.namespace} not among memoryMinNamespaces"
+    return replace(pod, intent=replace(intent, memory_protection=Level.LOW.value), notes=(*pod.notes, note))
 
 
 def wanted(pod: Pod, policy: Policy) -> Wanted:

@@ -6,12 +6,20 @@ Pure. One sentence each, for ``explain``; nothing here decides anything.
 from pinfold.pods.annotations import PREFIX
 from pinfold.pods.fields import Field
 from pinfold.pods.model import CPU, MEMORY, Intent, Pod, PodResources, QosClass
+from pinfold.pods.needs import requests
 from pinfold.pods.quantity import amount_text
 
 
 def notes(pod: Pod, spec: Field, limit_ranger: str) -> tuple[str, ...]:
     """*limit_ranger* is the annotation that the LimitRanger admission plugin leaves on what it changed."""
-    return (*_unknown(spec), *_overruled(pod), *_not_guaranteed(pod), *_injected(pod, limit_ranger), *_not_yet(pod))
+    return (
+        *_unknown(spec),
+        *_overruled(pod),
+        *_not_guaranteed(pod),
+        *_injected(pod, limit_ranger),
+        *_unprotected(pod),
+        *_not_yet(pod),
+    )
 
 
 def unknown_fields(resources: Field) -> tuple[str, ...]:
@@ -34,11 +42,16 @@ def _not_yet(pod: Pod) -> list[str]:
     """Annotations that are read, and that this version does not carry out."""
     if not isinstance(pod.intent, Intent):
         return []
-    asked = {
-        "memory-protection": pod.intent.memory_protection in {"low", "min"},
-        "on-unsatisfied": pod.intent.on_unsatisfied == "evict",
-    }
-    return [f"this version does not carry out {PREFIX}{name}" for name, given in asked.items() if given]
+    return [f"this version does not carry out {PREFIX}on-unsatisfied"] if pod.intent.on_unsatisfied == "evict" else []
+
+
+def _unprotected(pod: Pod) -> list[str]:
+    if not isinstance(pod.intent, Intent) or pod.intent.memory_protection not in {"low", "min"}:
+        return []
+    scheduled = pod.resources.requests if pod.resources and not pod.resources_from_annotations else None
+    if (requests(pod.containers) if scheduled is None else scheduled).get(MEMORY):
+        return []
+    return [f"{PREFIX}memory-protection protects as much memory as the pod requests, and it requests none"]
 
 
 def _overruled(pod: Pod) -> list[str]:
