@@ -142,14 +142,28 @@ def _data(checkpoint: Checkpoint, boot: str) -> dict[str, Any]:
     return {
         "bootID": boot,
         "generation": checkpoint.generation,
-        "entries": [_entry_data(entry) for entry in checkpoint.ledger.entries.values()],
-        "protections": {uid: [one.level.value, one.size_bytes] for uid, one in checkpoint.ledger.protections.items()},
+        **ledger_data(checkpoint.ledger),
         "found": {path: dict(files) for path, files in checkpoint.found.items()},
         "tasks": {task: list(masks) for task, masks in checkpoint.tasks.items()},
     }
 
 
 def _checkpoint(data: Mapping[str, Any]) -> Checkpoint:
+    found = {str(path): {str(name): str(text) for name, text in files.items()} for path, files in data["found"].items()}
+    tasks = {str(task): (str(found), str(ours)) for task, (found, ours) in data["tasks"].items()}
+    return Checkpoint(ledger_of(data), found, tasks, int(data["generation"]))
+
+
+def ledger_data(ledger: Ledger) -> dict[str, Any]:
+    """*ledger* as JSON values."""
+    return {
+        "entries": [_entry_data(entry) for entry in ledger.entries.values()],
+        "protections": {uid: [one.level.value, one.size_bytes] for uid, one in ledger.protections.items()},
+    }
+
+
+def ledger_of(data: Mapping[str, Any]) -> Ledger:
+    """What ``ledger_data`` gave. Raises KeyError, TypeError, AttributeError or ValueError where it makes no sense."""
     entries = [_entry(one) for one in data["entries"]]
     protections = {
         PodUid(uid): Protection(Level(level), int(size)) for uid, (level, size) in data.get("protections", {}).items()
@@ -157,9 +171,7 @@ def _checkpoint(data: Mapping[str, Any]) -> Checkpoint:
     ledger = Ledger({entry.uid: entry for entry in entries}, protections)
     if len(ledger.entries) != len(entries) or sum(len(one.owned) for one in entries) != len(ledger.owned):
         raise ValueError("two pods own one CPU")
-    found = {str(path): {str(name): str(text) for name, text in files.items()} for path, files in data["found"].items()}
-    tasks = {str(task): (str(found), str(ours)) for task, (found, ours) in data["tasks"].items()}
-    return Checkpoint(ledger, found, tasks, int(data["generation"]))
+    return ledger
 
 
 def _entry_data(entry: PodEntry) -> dict[str, Any]:

@@ -196,7 +196,8 @@ def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "run", "status", "explain", "topology", "plan", "verify", "release", "config", "config check"]
+    "command",
+    ["", "run", "status", "explain", "topology", "plan", "bundle", "verify", "release", "config", "config check"],
 )
 def test_help_fits_80_columns(command: str) -> None:
     ended = pinfold(*command.split(), "--help", COLUMNS="80")

@@ -38,6 +38,7 @@ class Node:
             config=lambda: {"manage": "requested"},
             heartbeat_age_seconds=lambda: self.heartbeat_age,
             stale_after_seconds=30.0,
+            decision=lambda: {"kind": "Decision"} if self.snapshot else None,
         )
 
 
@@ -87,7 +88,7 @@ def test_configz_and_version_are_told(endpoint: Endpoint) -> None:
 
 def test_the_index_names_every_path_and_each_of_them_answers(endpoint: Endpoint) -> None:
     paths = get(endpoint, "/")[2].decode().split()
-    assert set(paths) == {"/livez", "/healthz", "/readyz", "/metrics", "/status", "/configz", "/version"}
+    assert set(paths) == {"/livez", "/healthz", "/readyz", "/metrics", "/status", "/decision", "/configz", "/version"}
     assert {path: get(endpoint, path)[0] for path in paths} == dict.fromkeys(paths, 200)
     assert get(endpoint, "/nothing")[0] == 404
 

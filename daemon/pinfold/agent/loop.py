@@ -15,6 +15,7 @@ import structlog
 
 from pinfold import __version__
 from pinfold.agent.chronicle import Chronicle
+from pinfold.agent.decision import Made
 from pinfold.agent.enforcement import Enforced, Kept, NodeCgroups
 from pinfold.agent.kernel_view import pods_in_kernel
 from pinfold.agent.patience import FIRST_S, Patience
@@ -43,6 +44,7 @@ from pinfold.report.event_sender import EventSender
 from pinfold.report.events import EventCounts, EventType, Occurrence
 from pinfold.report.snapshot import Exclusivity, Mode, PodInKernel, Snapshot, pod_statuses
 from pinfold.sources.kubelet_state import Peace
+from pinfold.sources.picture import Objects
 from pinfold.sources.wakeup import Timer
 from pinfold.state import Checkpoint, StateDirectory, StateError, boot_id
 from pinfold.topology.sysfs import read_topology
@@ -71,6 +73,8 @@ class _Picture:
     invalid: tuple[InvalidPod, ...]
     tree: Tree
     names: Mapping[str, str]
+    objects: Objects
+    """What the pods were read from."""
 
 
 class Agent:
@@ -104,6 +108,8 @@ class Agent:
         """When the next turn is due though nothing rings."""
         self._peace: Peace | None = None
         self._snapshot: Snapshot | None = None
+        self.decision: Made | None = None
+        """The last one that changed something; read from other threads too."""
         self._started_at, self._turned_at = now(), clock()
         self._interrupted = threading.Event()
         self.sources = Sources(config)
@@ -195,7 +201,7 @@ class Agent:
             decided = plan(World(self._topology, self._policy, _active(pods)), self._checkpoint.ledger)
             self._publish(began, pods, invalid, decided, {}, Mode.OBSERVING, tree.message)
             return bool(self.sources.watch({ROOT}))
-        picture = _Picture(pods, invalid, tree, self.sources.names(tree, pods))
+        picture = _Picture(pods, invalid, tree, self.sources.names(tree, pods), self.sources.objects)
         found = self.sources.peace()
         peace = self._peace = found if found.certain else self._peace
         if peace is None or (self._lost and not self.sources.synced):
@@ -228,7 +234,10 @@ class Agent:
         policy = self._policy if peace.mems else replace(self._policy, memory_policy=MemoryPolicy.NONE)
         world = World(self._topology, policy, active, frozenset(lingering), frozenset(running))
         decided = self._chronicle.recalled(plan(world, ledger))
-        self._tell(self._chronicle.decided(decided, ledger), active)
+        fresh = self._chronicle.decided(decided, ledger)
+        if fresh or decided.ledger != ledger:
+            self.decision = Made.of(picture.objects, world, ledger, decided)
+        self._tell(fresh, active)
         return decided
 
     def _tell(self, fresh: Iterable[Decision], pods: Iterable[Pod]) -> None:

@@ -20,7 +20,7 @@ from pinfold.sources.client import ApiServer
 from pinfold.sources.inotify import InotifyLimitError
 from pinfold.sources.kubelet_state import Peace, cpu_manager, memory_manager, peace
 from pinfold.sources.manifests import Manifests
-from pinfold.sources.picture import Pods
+from pinfold.sources.picture import Objects, Pods, RawPod
 from pinfold.sources.wakeup import Wakeup
 from pinfold.topology.hotplug import HotplugMonitor, HotplugUnavailableError
 
@@ -65,6 +65,8 @@ class Sources:
             self._hotplug = HotplugMonitor()
         except HotplugUnavailableError as error:
             self._faults[HOTPLUG] = str(error)
+        self.objects: Objects = ()
+        """What the last `pods` were read from."""
         self._read: tuple[tuple[Pods, ...], _Read] = ((), ((), ()))
         self._selector = selectors.DefaultSelector()
         for source in (self.wakeup, self._manifests, self._cgroups, self._hotplug):
@@ -129,9 +131,11 @@ class Sources:
 
     def pods(self) -> _Read:
         """What all sources hold now; read again only where a picture is another one."""
-        pictures = tuple(picture for _, picture in self._pictures())
+        named = tuple(self._pictures())
+        pictures = tuple(picture for _, picture in named)
         if any(new is not old for new, old in zip(pictures, self._read[0], strict=False)) or not self._read[0]:
-            pods, invalid = read_pods(_objects(self._pictures()))
+            self.objects = tuple(_objects(named))
+            pods, invalid = read_pods(self.objects)
             faults = tuple(fault for picture in pictures for fault in picture.faults)
             self._read = (pictures, (pods, (*faults, *invalid)))
         return self._read[1]
@@ -211,7 +215,7 @@ def _is_write(change: Change) -> bool:
     return change.happening is Happening.WRITTEN and change.name != File.EVENTS
 
 
-def _objects(pictures: Iterable[tuple[str, Pods]]) -> Iterator[tuple[str, object]]:
+def _objects(pictures: Iterable[tuple[str, Pods]]) -> Iterator[tuple[str, RawPod]]:
     """(where it came from, object): a manifest's file, or namespace/name as the API server has them."""
     for source, picture in pictures:
         for key, raw in picture.objects.items():

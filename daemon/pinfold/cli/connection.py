@@ -32,11 +32,16 @@ class _UnixConnection(http.client.HTTPConnection):
 
 def status(options: Namespace) -> dict[str, Any]:
     """The Status document of the daemon that *options* name. Raises UnreachableError."""
+    return ask(options, "/status")
+
+
+def ask(options: Namespace, path: str) -> dict[str, Any]:
+    """The JSON document that the daemon answers *path* with. Raises UnreachableError."""
     tried = []
     for place, connect in _places(options):
         try:
             with closing(connect()) as connection:
-                connection.request("GET", "/status")
+                connection.request("GET", path)
                 response = connection.getresponse()
                 body = response.read()
         except (OSError, http.client.HTTPException) as error:

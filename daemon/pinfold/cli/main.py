@@ -26,8 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # a terminal may know less than UTF-8
     top = parser()
     options = top.parse_args(arguments)
-    if options.command == "plan" and not (options.pods or options.add or options.ledger):
-        top.error("plan: name pods with --pods FILE, or who owns what already with --ledger FILE")
+    if options.command == "plan":
+        if not (options.pods or options.add or options.ledger or options.bundle):
+            top.error("plan: name pods with --pods FILE, or who owns what already with --ledger or --bundle FILE")
+        if options.bundle and (options.pods or options.ledger or options.config):
+            top.error("plan: a bundle has its own pods, ledger and configuration: change them with --add and --set")
     try:
         command = importlib.import_module(f"pinfold.cli.{options.command}")
         ended: int = command.main(options)
@@ -52,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"pinfold {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _run(commands)
+    _bundle(commands)
     for add in (_status, _explain, _topology, _plan, _verify, _release, _config, _version):
         add(commands).add_argument("-o", "--output", choices=["text", "json"], default="text")
     return top
@@ -92,6 +96,7 @@ def _plan(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentPa
     add = command.add_argument
     add("--pods", metavar="FILE", nargs="+", default=[], help="pod manifests, YAML or JSON; - is stdin")
     add("--ledger", metavar="FILE", help="who owns what already: a checkpoint.json, or a kubelet's cpu_manager_state")
+    add("--bundle", metavar="FILE", help="replay the last decision of a node, from what pinfold bundle made there")
     add("--add", metavar="FILE", nargs="+", default=[], help="and what would change if these pods came")
     add("--remove", metavar="NS/POD", nargs="+", default=[], help="if these went")
     change = "if these grew or shrank: NS/POD=cpu=6,memory=1Gi, or NS/POD/CONTAINER=..."
@@ -118,6 +123,16 @@ def _release(commands: "_Commands[argparse.ArgumentParser]") -> argparse.Argumen
     command.add_argument("--dry-run", action="store_true", help="show the writes, and write nothing")
     _configured(command)
     return command
+
+
+def _bundle(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+    what = "Write one file for a bug report: machine, configuration, ledger, last decision, the kernel's view."
+    command = _command(commands, "bundle", what)
+    command.add_argument(
+        "file", metavar="FILE", nargs="?", help="a new file, or - for stdout (pinfold-NODE-TIME.tar.gz)"
+    )
+    _configured(command)
+    return _connected(command)
 
 
 def _config(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ from pinfold.cli.configuration import configured
 from pinfold.cli.explain import explained
 from pinfold.cli.machine import machine
 from pinfold.cli.output import say, say_json
+from pinfold.cli.replay import Bundle, read_bundle, replay_json, replay_told
 from pinfold.cli.terminal import Ink, Line, Span, paragraph, plain
 from pinfold.cli.view import shown
 from pinfold.cli.whatif import WhatIfError, changes_json, changes_told, fit_json, fit_told, read_ledger, resizes
@@ -55,6 +56,8 @@ class Answer:
     """What was planned, and what it changes."""
 
     planned: Plan
+    before: Plan
+    """Without the change that was asked about."""
     running: tuple[Pod, ...]
     changes: tuple[Change, ...] | None = None
     """None: no change was asked about."""
@@ -64,15 +67,20 @@ class Answer:
 
 
 def main(options: Namespace) -> int:
-    topology = machine(options.sysfs)
-    node_policy, warnings = policy(configured(options), topology)
+    bundle = read_bundle(options) if options.bundle else None
+    topology = machine(options.sysfs or options.bundle)
+    node_policy, warnings = policy(bundle.config if bundle else configured(options), topology)
     manifests, faults = _manifests([*options.pods, *options.add])
     there, invalid = _read(manifests, options.pods)
     added, more_invalid = _read(manifests, options.add)
-    answer = _answered(options, World(topology, node_policy, there), added)
+    if bundle:
+        world, ledger = bundle.decision.world(topology, node_policy), bundle.decision.ledger
+    else:
+        world, ledger = World(topology, node_policy, there), Ledger()
+    answer = _answered(options, world, ledger, added)
     now = time.time()
     snapshot = Snapshot(
-        node=options.sysfs or "this machine",
+        node=options.sysfs or options.bundle or "this machine",
         version=__version__,
         generation=0,
         at=now,
@@ -89,16 +97,19 @@ def main(options: Namespace) -> int:
         warnings=warnings,
     )
     status = to_json(snapshot)
+    is_replay = bundle is not None and not (options.sysfs or options.set)
     if options.output == "json":
-        say_json(_json(manifests, status, answer))
+        say_json(_json(manifests, status, answer, bundle if is_replay else None))
     else:
         _say(manifests, status, answer, options.fits)
-    return 1 if snapshot.invalid or any(one.review.findings for one in manifests) else 0
+        if bundle and is_replay:
+            say([(), *replay_told(bundle, answer.before)])
+    unlike = bundle is not None and is_replay and bool(bundle.decision.differing(answer.before))
+    return 1 if unlike or snapshot.invalid or any(one.review.findings for one in manifests) else 0
 
 
-def _answered(options: Namespace, world: World, added: tuple[Pod, ...]) -> Answer:
+def _answered(options: Namespace, world: World, ledger: Ledger, added: tuple[Pod, ...]) -> Answer:
     """Raises WhatIfError."""
-    ledger = Ledger()
     if options.ledger:
         ledger = read_ledger(options.ledger, world.pods, world.policy)
         world = replace(world, lingering=frozenset(ledger.entries.keys() - {pod.uid for pod in world.pods}))
@@ -114,12 +125,12 @@ def _answered(options: Namespace, world: World, added: tuple[Pod, ...]) -> Answe
         planned = plan(world, before.ledger)
     changed = changes(before, planned) if asked else None
     if options.fits is None:
-        return Answer(planned, world.pods, changed)
+        return Answer(planned, before, world.pods, changed)
     like = next((pod for pod in world.pods if pod.full_name == options.like), None) if options.like else None
     like = like or (world.pods[-1] if world.pods and not options.like else None)
     if like is None:
         raise WhatIfError("--fits: like which pod? Name one of --pods with --like NAMESPACE/POD.")
-    return Answer(planned, world.pods, changed, fit(world, planned.ledger, like, options.fits), like)
+    return Answer(planned, before, world.pods, changed, fit(world, planned.ledger, like, options.fits), like)
 
 
 def _read(manifests: list[Manifest], files: list[str]) -> tuple[tuple[Pod, ...], tuple[InvalidPod, ...]]:
@@ -166,12 +177,14 @@ def _reviews(manifests: list[Manifest]) -> list[dict[str, Any]]:
     return [{"where": one.where, "findings": list(one.review.findings), "meant": one.review.meant} for one in manifests]
 
 
-def _json(manifests: list[Manifest], status: dict[str, Any], answer: Answer) -> dict[str, Any]:
+def _json(manifests: list[Manifest], status: dict[str, Any], answer: Answer, bundle: Bundle | None) -> dict[str, Any]:
     document = {"apiVersion": API_VERSION, "kind": "Plan", "manifests": _reviews(manifests), "status": status}
     if answer.changes is not None:
         document["changes"] = changes_json(answer.changes)
     if answer.fit:
         document["fits"] = fit_json(answer.fit)
+    if bundle:
+        document["replay"] = replay_json(bundle, answer.before)
     return document
 
 

@@ -32,6 +32,8 @@ class Readings:
     stale_after_seconds: float
     """A loop that has not turned for so long is not alive."""
     cgroup_files: ReadFiles = no_files
+    decision: Callable[[], Mapping[str, Any] | None] = lambda: None
+    """What the last decision was made of; None: nothing has been decided yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Routes:
         self._documents: Mapping[str, Callable[[], Answer]] = {
             "/": lambda: _text("".join(f"{path}\n" for path in self.paths)),
             "/status": self._status,
+            "/decision": self._decision,
             "/configz": lambda: _json({"pinfold": self._readings.config()}),
             "/version": lambda: _json(version()),
         }
@@ -90,6 +93,11 @@ class Routes:
         if snapshot := self._readings.snapshot():
             return _json(to_json(snapshot))
         return _text("503 the first reconcile is not done\n", HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def _decision(self) -> Answer:
+        if (decision := self._readings.decision()) is not None:
+            return _json(decision)
+        return _text("503 nothing has been decided yet\n", HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 def version() -> dict[str, str]:

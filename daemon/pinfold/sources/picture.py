@@ -13,6 +13,9 @@ from pinfold.pods.model import InvalidPod
 RawPod = Mapping[str, Any]
 """A v1 Pod as its JSON was, reduced by ``trimmed``; nothing in it is validated."""
 
+Objects = tuple[tuple[str, RawPod], ...]
+"""(where it came from, the object) of each pod."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pods:
