@@ -48,6 +48,7 @@ CONFIGURATION = (
     "minSharedCPUs",
     "allowUnscheduledPools",
     "annotationNamespaces",
+    "memoryMinNamespaces",
     "cgroupRoot",
     "cgroupDriver",
     "exclusivity",
