@@ -5,14 +5,25 @@ Every error names the line, what was wrong and what to write instead.
 """
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from pinfold.cpuset import CpuSet
@@ -40,6 +51,8 @@ MAX_FILE_BYTES = 1 << 20
 class ConfigError(PinfoldError):
     """The configuration cannot be used; one line for each fault, with the place and the remedy."""
 
+    exit_code = os.EX_CONFIG
+
 
 class CgroupDriver(StrEnum):
     AUTO = "auto"
@@ -52,6 +65,15 @@ class Exclusivity(StrEnum):
     """Partitions where the kernel has remote ones, else shrink."""
     PARTITION = "partition"
     SHRINK = "shrink"
+
+
+class MetricsAuthentication(StrEnum):
+    """Who may read the metrics over the network."""
+
+    WEBHOOK = "Webhook"
+    """Over TLS, whoever the API server lets ``get`` the path ``/metrics`` (TokenReview, SubjectAccessReview)."""
+    ANONYMOUS = "Anonymous"
+    """Everybody who reaches the address, in plain HTTP unless a certificate is named."""
 
 
 class LogFormat(StrEnum):
@@ -95,6 +117,17 @@ def _address(value: str) -> str:
     match = _ADDRESS.fullmatch(value)
     if value and (match is None or int(match[1]) > 65535):
         raise ValueError("write HOST:PORT, such as 127.0.0.1:9732, or nothing for no listener")
+    return value
+
+
+def _loopback(value: str) -> str:
+    host = value.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    try:
+        own = not value or host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        own = False
+    if not own:
+        raise ValueError("write an address of this node alone, such as 127.0.0.1:9732; metricsListen is for others")
     return value
 
 
@@ -147,12 +180,23 @@ class Sources(_Strict):
 
 
 class Report(_Strict):
-    listen: Address = "127.0.0.1:9732"
+    listen: Annotated[Address, AfterValidator(_loopback)] = "127.0.0.1:9732"
+    """This node's alone: it asks nobody who he is."""
     metrics_listen: Address = ""
     """A second address, for /metrics and health alone."""
+    metrics_authentication: MetricsAuthentication = MetricsAuthentication.WEBHOOK
+    tls_cert_file: str = ""
+    """PEM, for metricsListen, and read again when it changes; empty: one signed by itself is kept in stateDir."""
+    tls_private_key_file: str = ""
     socket: str = ""
     """A unix socket for the command line tool; empty: none."""
     events: bool = True
+
+    @model_validator(mode="after")
+    def _both_files(self) -> Self:
+        if bool(self.tls_cert_file) is not bool(self.tls_private_key_file):
+            raise ValueError("tlsCertFile and tlsPrivateKeyFile go together: name both or none")
+        return self
 
 
 class Log(_Strict):

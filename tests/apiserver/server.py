@@ -21,6 +21,7 @@ from queue import Empty
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.apiserver import reviews
 from tests.apiserver.events import refused
 from tests.apiserver.faults import Drop, Fault, Garbage, Hang, Refuse, Slow
 from tests.apiserver.store import CUT, END, ExpiredError, Pod, Store
@@ -40,7 +41,9 @@ class Request:
 
     @property
     def kind(self) -> str:
-        """``list``, ``watch``, ``events`` or ``pods``: what a fault can be put on."""
+        """``list``, ``watch``, ``events``, ``reviews`` or ``pods``: what a fault can be put on."""
+        if self.path in reviews.PATHS:
+            return "reviews"
         if _EVENTS.fullmatch(self.path):
             return "events"
         if self.method != "GET":
@@ -53,6 +56,8 @@ class LocalApiServer:
         self.store = Store()
         self.events: dict[str, dict[str, Any]] = {}
         """By ``namespace/name``."""
+        self.users: dict[str, reviews.User] = {}
+        """Token → who bears it, for the reviews."""
         self.requests: list[Request] = []
         self.token = token
         """What a request must bear; empty: anything goes."""
@@ -100,10 +105,14 @@ class LocalApiServer:
         if not self._stopped.is_set():
             self.stop()
 
-    def kubeconfig(self, path: Path) -> Path:
-        """Write one that leads here, to *path*."""
+    def kubeconfig(self, path: Path, authority: Path | None = None) -> Path:
+        """Write one that leads here, to *path*; over TLS, *authority* is whom it trusts (None: anybody)."""
         user = {"token": self.token} if self.token else {}
-        cluster = {"server": self.url, "insecure-skip-tls-verify": True} if self._tls else {"server": self.url}
+        cluster: dict[str, Any] = {"server": self.url}
+        if authority:
+            cluster["certificate-authority"] = str(authority)
+        elif self._tls:
+            cluster["insecure-skip-tls-verify"] = True
         config = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -234,6 +243,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._list(request)
         elif request.kind == "events":
             self._event(request)
+        elif request.kind == "reviews":
+            self._answer(201, json.dumps(reviews.reviewed(request.body, self.api.users)).encode())
         elif match := _PODS.fullmatch(request.path):
             self._pod(request, match["name"] or "")
         else:

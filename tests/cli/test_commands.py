@@ -225,5 +225,5 @@ def test_a_faulty_configuration_is_told_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text("apiVersion: pinfold.dev/v1alpha1\nkind: PinfoldConfiguration\nnonsense: 1\n")
     ended = pinfold("config", "check", str(file))
-    assert (ended.returncode, ended.stdout) == (1, "")
+    assert (ended.returncode, ended.stdout) == (78, "")
     assert re.match(r"pinfold: .*line 3: unknown key nonsense", ended.stderr)

@@ -11,7 +11,7 @@ import yaml
 
 from pinfold import __version__
 from pinfold.cli.main import parser
-from pinfold.config import Config, load
+from pinfold.config import Config, MetricsAuthentication, load
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 VERSIONS = ("1.25", "1.29", "1.34", "1.37")
@@ -31,9 +31,11 @@ def kustomization(name: str) -> Manifest:
 BASE = [manifest for name in kustomization("base")["resources"] for manifest in documents(DEPLOY / "base" / name)]
 
 
-def named(kind: str, manifests: list[Manifest]) -> Manifest:
-    (found,) = (manifest for manifest in manifests if manifest["kind"] == kind)
-    return found
+def named(kind: str, manifests: list[Manifest], name: str = "pinfold") -> Manifest:
+    """The only one of its kind, or that of the *name*."""
+    found = [manifest for manifest in manifests if manifest["kind"] == kind]
+    (only,) = found if len(found) == 1 else (one for one in found if one["metadata"]["name"] == name)
+    return only
 
 
 def built(name: str) -> list[Manifest]:
@@ -111,10 +113,18 @@ def test_the_pods_account_is_the_one_that_has_the_role(pod: Manifest) -> None:
     assert binding["roleRef"]["name"] == named("ClusterRole", BASE)["metadata"]["name"]
 
 
-def test_the_role_reads_pods_and_writes_events_and_nothing_else() -> None:
+def test_the_role_reads_pods_writes_events_asks_for_reviews_and_nothing_else() -> None:
     assert named("ClusterRole", BASE)["rules"] == [
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]},
         {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
+        {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
+        {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
+    ]
+
+
+def test_who_scrapes_may_get_the_metrics_and_nothing_else() -> None:
+    assert named("ClusterRole", BASE, "pinfold-metrics-reader")["rules"] == [
+        {"nonResourceURLs": ["/metrics"], "verbs": ["get"]}
     ]
 
 
@@ -143,6 +153,10 @@ def test_the_probes_ask_where_the_daemon_listens(container: Manifest, config: Co
         asked = container[probe]["httpGet"]
         assert f"{asked['host']}:{ports[asked['port']]}" == config.report.listen
     assert config.report.metrics_listen == f"192.0.2.7:{ports['metrics']}"
+
+
+def test_the_metrics_are_for_whom_the_api_server_lets(config: Config) -> None:
+    assert config.report.metrics_authentication is MetricsAuthentication.WEBHOOK
 
 
 def test_the_node_is_named_by_the_downward_api(config: Config) -> None:

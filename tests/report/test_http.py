@@ -18,7 +18,7 @@ from tests.report.samples import crowd, picture
 
 from pinfold import __version__
 from pinfold.report import http as endpoint_http
-from pinfold.report.http import MAX_CONNECTIONS, Endpoint, ListenError
+from pinfold.report.http import MAX_CONNECTIONS, Endpoint, ListenError, MetricsPort
 from pinfold.report.routes import Readings
 from pinfold.report.snapshot import Snapshot
 
@@ -49,7 +49,7 @@ def node() -> Node:
 
 @pytest.fixture
 def endpoint(node: Node) -> Iterator[Endpoint]:
-    with Endpoint(node.readings(), listen=LOCAL, metrics_listen=LOCAL) as started:
+    with Endpoint(node.readings(), listen=LOCAL, metrics=MetricsPort(LOCAL, None, None, "worker-1")) as started:
         yield started
 
 
@@ -138,9 +138,14 @@ def test_the_metrics_listener_shows_metrics_and_health_and_no_document(endpoint:
         pytest.param("[evil]", 421, id="brackets-make-no-address"),
     ],
 )
-def test_a_foreign_host_is_refused_on_the_node_local_listener(endpoint: Endpoint, host: str, status: int) -> None:
+def test_a_foreign_host_is_refused(endpoint: Endpoint, host: str, status: int) -> None:
     assert get(endpoint, "/version", Host=host)[0] == status
-    assert get(endpoint, "/metrics", listener=1, Host=host)[0] == 200
+    assert get(endpoint, "/metrics", listener=1, Host=host)[0] == status
+
+
+def test_whom_everybody_may_read_answers_to_the_nodes_name_too(endpoint: Endpoint) -> None:
+    assert get(endpoint, "/metrics", listener=1, Host="worker-1:9733")[0] == 200
+    assert get(endpoint, "/version", Host="worker-1:9732")[0] == 421
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
@@ -306,7 +311,7 @@ def test_an_address_that_is_taken_is_told_and_the_other_listeners_are_closed(nod
         busy = f"127.0.0.1:{taken.getsockname()[1]}"
         free = f"127.0.0.1:{_free_port()}"
         with pytest.raises(ListenError, match=f"cannot listen on {busy}"):
-            Endpoint(node.readings(), listen=free, metrics_listen=busy)
+            Endpoint(node.readings(), listen=free, metrics=MetricsPort(busy, None, None))
         with Endpoint(node.readings(), listen=free) as endpoint:
             assert endpoint.addresses == (free,)
 

@@ -4,6 +4,7 @@ SIGTERM and SIGINT end it and leave every pin; SIGHUP reads the configuration ag
 new one has a fault.
 """
 
+import platform
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +13,14 @@ import structlog
 
 from pinfold import __version__
 from pinfold.agent.loop import Agent
-from pinfold.config import Config, ConfigError, policy
+from pinfold.config import Config, ConfigError, MetricsAuthentication, policy
 from pinfold.report import systemd
-from pinfold.report.http import Endpoint
+from pinfold.report.access import Access
+from pinfold.report.certificate import Certificate, SelfSigned
+from pinfold.report.http import Endpoint, MetricsPort
 from pinfold.report.logs import configure
 from pinfold.report.routes import Readings
+from pinfold.sources.client import ApiServer
 from pinfold.state import StateDirectory
 from pinfold.topology.sysfs import read_topology
 
@@ -54,7 +58,8 @@ def _serve(config: Config, load: Callable[[], Config]) -> Config | None:
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, heard)
     try:
-        with Endpoint(readings, config.report.listen, config.report.metrics_listen, config.report.socket):
+        metrics = _metrics_port(config, agent.sources.server)
+        with Endpoint(readings, config.report.listen, metrics, config.report.socket):
             log.info("daemon.started", version=__version__, node=config.node_name)
             while True:
                 agent.run()
@@ -66,6 +71,28 @@ def _serve(config: Config, load: Callable[[], Config]) -> Config | None:
     finally:
         agent.close()
         state.close()
+
+
+def _metrics_port(config: Config, server: ApiServer | None) -> MetricsPort | None:
+    """Raises ConfigError, CertificateError."""
+    report = config.report
+    if not report.metrics_listen:
+        return None
+    anonymous = report.metrics_authentication is MetricsAuthentication.ANONYMOUS
+    if server is None and not anonymous:
+        raise ConfigError(
+            "report.metricsListen: there is no API server to ask who may read the metrics. Name one in "
+            "sources.apiServer.kubeconfig, or say report.metricsAuthentication: Anonymous to let everybody read them."
+        )
+    access = None if anonymous or server is None else Access(server.create)
+    certificate = None
+    if report.tls_cert_file:
+        certificate = Certificate(Path(report.tls_cert_file), Path(report.tls_private_key_file))
+    elif access:
+        address = report.metrics_listen.rpartition(":")[0].strip("[]")
+        maker = SelfSigned(Path(config.state_dir, "tls"), config.node_name or platform.node(), address)
+        certificate = Certificate.self_signed(maker)
+    return MetricsPort(report.metrics_listen, access, certificate, config.node_name or platform.node())
 
 
 def _reloaded(load: Callable[[], Config]) -> Config | None:

@@ -2,7 +2,7 @@
 
 A command's module is imported when it is called: ``status`` must not pay for the daemon's libraries. The answer goes
 to stdout and all else to stderr. Exit codes: 0; 1 it failed (``verify``: drift, ``plan``: an unusable manifest);
-2 usage.
+2 usage; 78 the configuration cannot be used (sysexits.h), which no restart mends.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except PinfoldError as error:
         print("pinfold:", "\n".join(map(plain, str(error).splitlines())), file=sys.stderr)
-        return 1
+        return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
         return 1
@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="pinfold",
         description="Pod-level exclusive CPUs and NUMA-local memory, enforced by the kernel.",
-        epilog="Exit codes: 0 done, 1 failed, 2 wrong usage.",
+        epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration.",
     )
     top.add_argument("--version", action="version", version=f"pinfold {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -8,9 +8,11 @@ import gzip
 import io
 import socket
 import socketserver
+import ssl
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from ipaddress import ip_address
@@ -20,6 +22,8 @@ from typing import Any, Self
 import structlog
 
 from pinfold.errors import PinfoldError
+from pinfold.report.access import ALLOWED, Access
+from pinfold.report.certificate import Certificate
 from pinfold.report.routes import TEXT, Answer, Readings, Routes
 
 REQUEST_SECONDS = 10.0
@@ -37,6 +41,20 @@ log = structlog.get_logger()
 
 class ListenError(PinfoldError):
     """An address or a socket that cannot be listened on."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsPort:
+    """The listener that others can reach: it shows metrics and health alone."""
+
+    address: str
+    """HOST:PORT."""
+    access: Access | None
+    """Who may read the metrics; None: everybody."""
+    certificate: Certificate | None
+    """None: plain HTTP."""
+    node: str = ""
+    """Host may name the node, beside its addresses."""
 
 
 class _Patience(socket.SocketIO):
@@ -79,15 +97,20 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, "the endpoint only reads")
         elif not self.path.startswith("/"):
             self._refuse(HTTPStatus.BAD_REQUEST, "the request names no path")
-        elif not self.server.any_host and not _is_own(self.headers.get("Host", "")):
+        elif not self.server.any_host and not _is_own(self.headers.get("Host", ""), self.server.node):
             # A page in a browser can make its own name resolve to this address; its Host then names the page.
-            self._refuse(HTTPStatus.MISDIRECTED_REQUEST, "Host is neither an IP address nor localhost")
+            self._refuse(HTTPStatus.MISDIRECTED_REQUEST, "Host is neither an IP address nor a name of this node")
         else:
             return True
         return False
 
     def do_GET(self) -> None:
         path, _, query = self.path.partition("?")
+        if self.server.access and not self.server.routes.is_health(path):
+            verdict = self.server.access.verdict(self.headers.get("Authorization", ""), path)
+            if verdict is not ALLOWED:
+                self._refuse(verdict.status, verdict.why)
+                return
         accept = self.headers.get("Accept", "")
         self._send(self.server.routes.answer(path, query, accept, metrics_only=self.server.metrics_only))
 
@@ -110,6 +133,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         if answer.status is HTTPStatus.METHOD_NOT_ALLOWED:
             self.send_header("Allow", "GET, HEAD")
+        if answer.status is HTTPStatus.UNAUTHORIZED:
+            self.send_header("WWW-Authenticate", "Bearer")
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
@@ -120,10 +145,10 @@ class _Handler(BaseHTTPRequestHandler):
         log.debug("http.request", request=format % args)
 
 
-def _is_own(host: str) -> bool:
+def _is_own(host: str, node: str) -> bool:
     """Whether *host* can be no other's name; an old client that sends none is no browser."""
     name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
-    if name in {"", "localhost"}:
+    if name in {"", "localhost", node}:
         return True
     try:
         ip_address(name.removeprefix("[").removesuffix("]"))
@@ -148,8 +173,14 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
     block_on_close = False
     request_queue_size = 64
 
-    def __init__(self, address: Any, routes: Routes, *, metrics_only: bool, any_host: bool) -> None:  # noqa: ANN401
-        self.routes, self.metrics_only, self.any_host = routes, metrics_only, any_host
+    def __init__(self, address: Any, routes: Routes, metrics: MetricsPort | None = None) -> None:  # noqa: ANN401
+        self.routes = routes
+        self.metrics_only = metrics is not None
+        self.access = metrics.access if metrics else None
+        self.certificate = metrics.certificate if metrics else None
+        self.node = metrics.node if metrics else ""
+        # A page of somebody else's has no token, and reaches no unix socket.
+        self.any_host = self.access is not None or self.address_family is socket.AF_UNIX
         self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._thread: threading.Thread | None = None
         self._stopped = False
@@ -195,6 +226,15 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
             log.debug("http.refused", client=str(client_address))
         self.shutdown_request(request)
 
+    def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        """In the connection's own thread: a handshake that drags on holds up nobody else."""
+        if self.certificate is None:
+            super().finish_request(request, client_address)
+            return
+        request.settimeout(REQUEST_SECONDS)
+        with self.certificate.context().wrap_socket(request, server_side=True) as ciphered:
+            super().finish_request(ciphered, client_address)
+
     def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
         try:
             super().process_request_thread(request, client_address)
@@ -204,7 +244,7 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002
         """The edge of a connection's thread: called with the exception at hand."""
         error = sys.exception()
-        if isinstance(error, ConnectionError | TimeoutError):
+        if isinstance(error, ConnectionError | TimeoutError | ssl.SSLError):
             log.debug("http.gone", client=str(client_address), reason=str(error))
         else:
             log.error("http.failed", client=str(client_address), exc_info=error)
@@ -239,15 +279,17 @@ class _UnixListener(_Listener):
 class Endpoint:
     """All listeners of the daemon. Raises ListenError when made, and then none of them is left open."""
 
-    def __init__(self, readings: Readings, listen: str = "", metrics_listen: str = "", unix_socket: str = "") -> None:
-        """*listen* and *metrics_listen* are HOST:PORT (port 0: any), *unix_socket* a path; empty: no such listener."""
+    def __init__(
+        self, readings: Readings, listen: str = "", metrics: MetricsPort | None = None, unix_socket: str = ""
+    ) -> None:
+        """*listen* is HOST:PORT (port 0: any), *unix_socket* a path; empty: no such listener."""
         routes = Routes(readings)
         self._listeners: list[_Listener] = []
         try:
             if listen:
-                self._listeners.append(_tcp(listen, routes, metrics_only=False))
-            if metrics_listen:
-                self._listeners.append(_tcp(metrics_listen, routes, metrics_only=True))
+                self._listeners.append(_tcp(listen, routes))
+            if metrics:
+                self._listeners.append(_tcp(metrics.address, routes, metrics))
             if unix_socket:
                 self._listeners.append(_unix(unix_socket, routes))
         except ListenError:
@@ -277,14 +319,15 @@ class Endpoint:
         self.stop()
 
 
-def _tcp(address: str, routes: Routes, *, metrics_only: bool) -> _Listener:
+def _tcp(address: str, routes: Routes, metrics: MetricsPort | None = None) -> _Listener:
     host, _, port = address.rpartition(":")
     kind = _Tcp6Listener if ":" in host else _Listener
     try:
         place = (host.removeprefix("[").removesuffix("]"), int(port))
-        listener = kind(place, routes, metrics_only=metrics_only, any_host=metrics_only)
+        listener = kind(place, routes, metrics)
     except (OSError, ValueError, OverflowError) as error:
-        raise ListenError(f"cannot listen on {address}: {error}. Choose another address in report.listen.") from error
+        key = "report.metricsListen" if metrics else "report.listen"
+        raise ListenError(f"cannot listen on {address}: {error}. Choose another address in {key}.") from error
     # Inherited by what is accepted: an answer's header and body are two writes, and the second must not wait.
     listener.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
@@ -296,7 +339,7 @@ def _unix(path: str, routes: Routes) -> _Listener:
         if _answers(path):
             raise ListenError(f"cannot listen on {path}: another Pinfold does. Stop it, or name another report.socket.")
         Path(path).unlink(missing_ok=True)
-        return _UnixListener(path, routes, metrics_only=False, any_host=True)
+        return _UnixListener(path, routes)
     except OSError as error:
         raise ListenError(f"cannot listen on {path}: {error}. Name another path in report.socket.") from error
 

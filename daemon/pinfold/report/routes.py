@@ -71,6 +71,10 @@ class Routes:
     def paths(self) -> tuple[str, ...]:
         return (*self._health, "/metrics", *(path for path in self._documents if path != "/"))
 
+    def is_health(self, path: str) -> bool:
+        """What tells nothing but that the daemon lives: a probe needs no token."""
+        return path in self._health
+
     def answer(self, path: str, query: str, accept: str, *, metrics_only: bool) -> Answer:
         """*metrics_only*: for a listener that others can reach; it shows metrics and health and no document."""
         if path in self._health:

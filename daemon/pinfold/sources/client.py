@@ -4,11 +4,12 @@ Only ``Configuration`` and ``ApiClient``: typed models raise on pods that the AP
 ``Watch`` hides a 410 (kubernetes 37.0.2). Nothing of ``kubernetes`` is imported before a connection is asked for.
 """
 
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from pinfold import __version__
 from pinfold.errors import PinfoldError
@@ -159,6 +160,18 @@ class ApiServer:
         with self.ask(method, path, body=body) as answer:
             answer.body(1 << 20)
             return answer.status
+
+    def create(self, path: str, body: Mapping[str, object]) -> Mapping[str, Any]:
+        """The object as it was created. Raises ApiServerError, also where it was not."""
+        with self.ask("POST", path, body=body) as answer:
+            text = answer.body(1 << 20)
+        if answer.status not in {200, 201}:
+            raise ApiServerError(f"it answered {answer.status} to a POST of {path}")
+        try:
+            created = json.loads(text)
+        except ValueError as error:
+            raise ApiServerError(f"its answer to a POST of {path} is no JSON") from error
+        return created if isinstance(created, dict) else {}
 
     def close(self) -> None:
         self._client.close()  # type: ignore[no-untyped-call]
