@@ -46,6 +46,6 @@ def test_its_environment_puts_the_socket_where_the_commands_look() -> None:
 
 def test_a_configuration_that_no_restart_mends_is_not_started_again(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("report: {listen: nowhere}\n")
-    pinfold = [Path(sys.executable).parent / "pinfold", "run", "--config", tmp_path / "config.yaml"]
+    pinfold = [str(Path(sys.executable).parent / "pinfold"), "run", "--config", str(tmp_path / "config.yaml")]
     ended = subprocess.run(pinfold, capture_output=True, check=False).returncode
     assert re.findall(r"^RestartPreventExitStatus=(\d+)$", UNIT.read_text(), re.MULTILINE) == [str(ended)]
