@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 KERNELS ?= 6.1 6.12
 
-.PHONY: demo test test-vm lint format differential bench docs clean
+.PHONY: demo test test-vm lint format differential bench docs tools clean
 
 demo: $(VENV)/ready
 	$(BIN)/python -m tests.vm --setup
@@ -32,6 +32,11 @@ differential: $(VENV)/ready
 
 docs: $(VENV)/ready
 	$(BIN)/python -m tests.report.metrics_page
+
+# What some tests of deploy/ need, and are skipped without: promtool and prometheus, buildah, helm.
+tools: $(VENV)/ready
+	command -v prometheus && command -v buildah && command -v mmdebstrap || apt-get install -y --no-install-recommends prometheus buildah mmdebstrap
+	command -v $(abspath $(BIN))/helm || GOBIN=$(abspath $(BIN)) go install helm.sh/helm/v3/cmd/helm@v3.22.0
 
 bench: $(VENV)/ready
 	$(BIN)/python -m tests.bench.bench_planning
