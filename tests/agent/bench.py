@@ -69,6 +69,10 @@ class Fs(ModelGround):
         self.dies_at: int | None = None
         """The write in place of which the process dies."""
         self.count = 0
+        self.made: dict[CgroupPath, float] = {}
+        """When cgroups were made that are older than the first look at them."""
+        self.running: set[CgroupPath] = set()
+        """Containers whose own program runs."""
         self.moments: list[Sharing] = []
         """Who shared a CPU with whom, after each write."""
 
@@ -93,6 +97,9 @@ class Fs(ModelGround):
             super().write(path, file, self.meddled[path, file])
         self.moments.append(sharing(self.world))
 
+    def made_at(self, path: CgroupPath, /) -> float:
+        return self.made.get(path, float("inf"))
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -111,7 +118,7 @@ class Bench:
     def start(self) -> Agent:
         self.stop()
         self.state = StateDirectory(Path(self.config.state_dir))
-        cgroups = NodeCgroups(self.config, self.fs)
+        cgroups = NodeCgroups(self.config, self.fs, lambda path: path in self.fs.running)
         self.agent = Agent(self.config, self.state, cgroups, lambda: self.now_s, lambda: self.now_s)
         return self.agent
 

@@ -11,6 +11,7 @@ import structlog
 from pinfold.agent.enforcement import Enforced
 from pinfold.cgroups.executor import Outcome as WriteOutcome
 from pinfold.cgroups.executor import Result
+from pinfold.cgroups.newcomers import Confined, Late
 from pinfold.cgroups.paths import CgroupPath
 from pinfold.cgroups.verify import Cause, Drift
 from pinfold.planning.ledger import Ledger
@@ -153,6 +154,21 @@ class Chronicle:
             reason=drift.cause.value,
         )
         self.moment("cpuset.drifted", pod, f"{drift.path}/{drift.file}: {drift.have!r} instead of {drift.want!r}")
+
+    def started(self, late: Iterable[Late], names: Mapping[PodUid, str]) -> None:
+        """Containers whose program ran before it was confined."""
+        for one in late:
+            pod = _name(names, one.pod)
+            log.warning("container.started_outside", pod=pod, container=one.container, outside_pool=one.outside_pool)
+            where = "its pod's pool" if one.outside_pool else "what it is given of its pod's pool"
+            self.moment("container.started_outside", pod, f"{one.container or 'a container'} started outside {where}")
+            self.counters = self.counters.started_outside(one.outside_pool, 1)
+
+    def confined(self, confined: Iterable[Confined]) -> None:
+        for one in confined:
+            self.counters = self.counters.confined(
+                one.scope.value, {phase.value: seconds for phase, seconds in one.after_s.items()}
+            )
 
     def reconciled(self, seconds: float, enforced: Enforced | None) -> None:
         done = enforced.count(Result.DONE) if enforced else 0

@@ -5,6 +5,7 @@ What to write is decided in ``cgroups``; here it is done, in an order that survi
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -15,8 +16,9 @@ from pinfold.cgroups.files import Cgroupfs
 from pinfold.cgroups.found import Found, from_text, noted, refreshed, to_text
 from pinfold.cgroups.held import CpusetState, Held, Reading, held
 from pinfold.cgroups.layout import Enforcement, Layout, Node
-from pinfold.cgroups.paths import File
+from pinfold.cgroups.paths import CgroupPath, File
 from pinfold.cgroups.protocol import ordered
+from pinfold.cgroups.starts import has_run
 from pinfold.cgroups.tasks import Bounds, RootTasks, bindings, bounds
 from pinfold.cgroups.tree import Driver, Listing, NoTree, Tree, discover
 from pinfold.cgroups.verify import Drift, verify
@@ -78,15 +80,20 @@ class Enforced:
 class NodeFs(Listing, Reading, Kernel, Protocol):
     """`files.Cgroupfs`, or what wraps it."""
 
+    def made_at(self, path: CgroupPath, /) -> float: ...
+
     def close(self) -> None: ...
 
 
 class NodeCgroups:
     """This node's cgroup tree, as the configuration says where it is and how pools are held."""
 
-    def __init__(self, config: Config, fs: NodeFs | None = None) -> None:
-        """Raises CgroupError where cgroup2 is not mounted as configured."""
+    def __init__(
+        self, config: Config, fs: NodeFs | None = None, runs: Callable[[CgroupPath], bool] | None = None
+    ) -> None:
+        """*runs*: whether a container's program does. Raises CgroupError where cgroup2 is not mounted as configured."""
         self.fs: NodeFs = fs or Cgroupfs(Path(config.cgroup_mount))
+        self.has_run = runs or partial(has_run, self.fs)
         self._root = config.cgroup_root
         self._driver = None if config.cgroup_driver is CgroupDriver.AUTO else Driver(config.cgroup_driver)
         self._asked = _ASKED[config.exclusivity]

@@ -27,6 +27,7 @@ from pinfold.cgroups.files import CgroupError
 from pinfold.cgroups.found import adopted
 from pinfold.cgroups.held import held
 from pinfold.cgroups.layout import Layout
+from pinfold.cgroups.newcomers import Newcomers, promises, unseen
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, holds
 from pinfold.cgroups.tree import NoTree, Tree
 from pinfold.cgroups.verify import Drift, verify
@@ -99,7 +100,10 @@ class Agent:
         self._kept = Kept()
         self._lost = not self._loaded()
         """The checkpoint was lost: whose pins these are must be read off the kernel."""
+        self._is_first = not self._checkpoint.generation
+        """No Pinfold looked after this node before, as far as it is known."""
         self._layout = Layout()
+        self._newcomers = Newcomers()
         self._patience = Patience()
         self._hidden: tuple[str, ...] = ()
         self._unseen_since: dict[PodUid, float] = {}
@@ -202,11 +206,15 @@ class Agent:
             self._publish(began, pods, invalid, decided, {}, Mode.OBSERVING, tree.message)
             return bool(self.sources.watch({ROOT}))
         picture = _Picture(pods, invalid, tree, self.sources.names(tree, pods), self.sources.objects)
+        self._newcomers = self._newcomers.met(
+            tree, {pod.uid for pod in pods}, self._cgroups.fs.made_at, self._now(), first=self._is_first
+        )
         found = self.sources.peace()
         peace = self._peace = found if found.certain else self._peace
         if peace is None or (self._lost and not self.sources.synced):
             return False  # whose the cpusets are, or whose a pin is, is not known yet: all stays as it is
         decided = self._decide(picture, peace) if peace.cpusets else Plan(Ledger(), (), self._topology.online)
+        self._newcomers = self._newcomers.decided(decided.ledger, self._now())
         enforced = self._enforce(picture, decided, began)
         self._lost = False
         self._chronicle.reconciled(self._clock() - began, enforced)
@@ -259,12 +267,28 @@ class Agent:
         )
         before = wanted(node, decided.ledger, decided.node_shared)
         differs = _places(verify(self._layout, node.held, self._topology.online))  # from what was made: others wrote
-        drifted = [one for one in verify(before, node.held, self._topology.online) if (one.path, one.file) in differs]
-        commit = self._committing(decided.ledger)
-        enforced = self._cgroups.enforce(
-            node, decided.ledger, decided.node_shared, self._kept.tasks, commit, self.sources.overlook_writes
-        )
+        unmade = verify(before, node.held, self._topology.online)
+        drifted = [one for one in unmade if (one.path, one.file) in differs]
         known = {pod.uid: pod.full_name for pod in picture.pods}
+        promised = promises(node, decided.ledger)
+        self._chronicle.started(unseen(self.sources.passed(), self._newcomers, node, decided.ledger), known)
+        save, looked = self._committing(decided.ledger), False
+
+        def commit(kept: Kept) -> None:
+            nonlocal looked
+            save(kept)
+            if not looked:  # in a second round those who were late are confined already
+                looked = True
+                self._newcomers, late = self._newcomers.late(promised, node.held, self._cgroups.has_run)
+                self._chronicle.started(late, known)
+
+        def written() -> None:
+            self._newcomers = self._newcomers.written(promised, self._now())
+            self.sources.overlook_writes()
+
+        enforced = self._cgroups.enforce(node, decided.ledger, decided.node_shared, self._kept.tasks, commit, written)
+        self._newcomers, confined = self._newcomers.verified(promised, unmade, enforced.drift, self._now())
+        self._chronicle.confined(confined)
         contested = self._be_patient(drifted, enforced, picture)
         self._chronicle.enforced(enforced, drifted, known, self._patience.fought)
         # A partition that somebody unmakes while it is made is none that the kernel refuses.

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from pinfold.cgroups.paths import CgroupPath, File
+from pinfold.cgroups.paths import CgroupPath, File, below
 from pinfold.cgroups.tree import Tree
 from pinfold.config import Config
 from pinfold.errors import PinfoldError
@@ -15,7 +15,7 @@ from pinfold.pods.reader import read_pods
 from pinfold.report.snapshot import SourceHealth
 from pinfold.sources.apiserver import ApiServerPods
 from pinfold.sources.bundles import Bundles
-from pinfold.sources.cgroup_events import CgroupEvents, Change, Happening
+from pinfold.sources.cgroup_events import CgroupEvents, Change, Changes, Happening
 from pinfold.sources.client import ApiServer
 from pinfold.sources.inotify import InotifyLimitError
 from pinfold.sources.kubelet_state import Peace, cpu_manager, memory_manager, peace
@@ -57,6 +57,8 @@ class Sources:
         self._pending = False
         """Something rang while the loop was at its writes."""
         self._written: set[CgroupPath] = set()
+        self._made: set[CgroupPath] = set()
+        self._passed: set[CgroupPath] = set()
         try:
             self._cgroups = CgroupEvents(Path(config.cgroup_mount))
         except InotifyLimitError as error:
@@ -88,7 +90,7 @@ class Sources:
                     rang |= self._hotplugged
                     self._rang_at[HOTPLUG] = time.time()
                 case CgroupEvents() as cgroups:
-                    changes = cgroups.drain()
+                    changes = self._noted(cgroups.drain())
                     self._rang_at[CGROUPS] = time.time()
                     concerning = tuple(filter(_concerns, changes.seen))
                     self._written.update(CgroupPath(one.path) for one in concerning if _is_write(one))
@@ -106,13 +108,27 @@ class Sources:
         Most of them are our own. Whatever else rang is kept.
         """
         if self._cgroups:
-            changes = self._cgroups.drain()
+            changes = self._noted(self._cgroups.drain())
             self._pending |= changes.overflowed or not all(map(_is_write, changes.seen))
 
     def written(self) -> set[CgroupPath]:
         """Cgroups whose cpusets, quotas or controllers rang since the last call."""
         written, self._written = self._written, set()
         return written
+
+    def passed(self) -> set[CgroupPath]:
+        """Cgroups that were made and removed again, both since the last call."""
+        passed, self._passed, self._made = self._passed, set(), set()
+        return passed
+
+    def _noted(self, changes: Changes) -> Changes:
+        for one in changes.seen:
+            path = below(CgroupPath(one.path), one.name)
+            if one.happening is Happening.CREATED:
+                self._made.add(path)
+            elif one.happening is Happening.REMOVED and path in self._made:
+                self._passed.add(path)
+        return changes
 
     def refresh(self) -> None:
         """For the timer: look at what may have changed without a ring."""
