@@ -240,7 +240,8 @@ class Agent:
         }
         running = {pod.uid for pod in active if pod.uid not in ledger.entries and _runs(pod.uid, picture)}
         policy = self._policy if peace.mems else replace(self._policy, memory_policy=MemoryPolicy.NONE)
-        world = World(self._topology, policy, active, frozenset(lingering), frozenset(running))
+        devices = self.sources.devices(active)
+        world = World(self._topology, policy, active, frozenset(lingering), frozenset(running), devices)
         decided = self._chronicle.recalled(plan(world, ledger))
         fresh = self._chronicle.decided(decided, ledger)
         if fresh or decided.ledger != ledger:
@@ -351,7 +352,8 @@ class Agent:
         tree = picture.tree
         node = self._cgroups.look(tree, Ledger(), self._topology, {}, picture.names)
         self._kept = Kept(adopted(tree, node.held))
-        afresh = plan(World(self._topology, self._policy, _active(picture.pods)), Ledger())
+        active = _active(picture.pods)
+        afresh = plan(World(self._topology, self._policy, active, devices=self.sources.devices(active)), Ledger())
         ledger = rebuilt(afresh.ledger, node, self._topology.online - self._policy.reserved)
         self._chronicle.moment("ledger.rebuilt", "", f"{len(ledger.entries)} pods kept what they had")
         log.warning("ledger.rebuilt", pods=len(ledger.entries))

@@ -9,8 +9,9 @@ from pathlib import Path
 from pinfold.cgroups.paths import CgroupPath, File, below
 from pinfold.cgroups.tree import Tree
 from pinfold.config import Config
+from pinfold.cpuset import NodeSet
 from pinfold.errors import PinfoldError
-from pinfold.pods.model import InvalidPod, Pod
+from pinfold.pods.model import Intent, InvalidPod, Pod
 from pinfold.pods.reader import read_pods
 from pinfold.report.snapshot import SourceHealth
 from pinfold.sources.apiserver import ApiServerPods
@@ -22,6 +23,7 @@ from pinfold.sources.kubelet_state import Peace, cpu_manager, memory_manager, pe
 from pinfold.sources.manifests import Manifests
 from pinfold.sources.picture import Objects, Pods, RawPod
 from pinfold.sources.wakeup import Wakeup
+from pinfold.topology.devices import nodes_of_pci
 from pinfold.topology.hotplug import HotplugMonitor, HotplugUnavailableError
 
 API_SERVER, MANIFESTS, CGROUPS, HOTPLUG = "api-server", "manifests", "cgroups", "hotplug"
@@ -40,6 +42,7 @@ class Sources:
     def __init__(self, config: Config) -> None:
         self.wakeup = Wakeup()
         self._bundles = Bundles()
+        self._sysfs_root = Path(config.sysfs_root)
         self._kubelet_root = Path(config.sources.kubelet.root_dir)
         self._manifests = Manifests(Path(path)) if (path := config.sources.manifests.path) else None
         self.server = _api_server(config)
@@ -176,6 +179,13 @@ class Sources:
                     names[container.id] = name
         self._bundles.keep(seen)
         return names
+
+    def devices(self, pods: Iterable[Pod]) -> dict[str, NodeSet]:
+        """The devices that *pods* want to be near → their NUMA nodes, of those that are there."""
+        intents = (pod.intent for pod in pods if isinstance(pod.intent, Intent))
+        names = {intent.near_device for intent in intents if intent.near_device}
+        nodes = {name: nodes_of_pci(name, self._sysfs_root) for name in sorted(names)}
+        return {name: near for name, near in nodes.items() if near is not None}
 
     def watch(self, cgroups: Collection[str], muted: Collection[str] = ()) -> bool:
         """Have every change in *cgroups* ring; in those that are *muted*, only cgroups that come and go.
