@@ -19,6 +19,7 @@ from pinfold.cgroups.layout import Enforcement
 from pinfold.cgroups.paths import CgroupPath, File
 from pinfold.config import Config
 from pinfold.cpuset import CpuSet
+from pinfold.interrupts.guard import Guard
 from pinfold.pods.model import QosClass
 from pinfold.report.snapshot import PodStatus, Snapshot
 from pinfold.state import StateDirectory
@@ -112,6 +113,7 @@ class Bench:
     fs: Fs
     config: Config
     now_s: float = 1000.0
+    guard: Guard | None = None
     agent: Agent | None = None
     state: StateDirectory | None = None
 
@@ -119,7 +121,7 @@ class Bench:
         self.stop()
         self.state = StateDirectory(Path(self.config.state_dir))
         cgroups = NodeCgroups(self.config, self.fs, lambda path: path in self.fs.running)
-        self.agent = Agent(self.config, self.state, cgroups, lambda: self.now_s, lambda: self.now_s)
+        self.agent = Agent(self.config, self.state, cgroups, lambda: self.now_s, lambda: self.now_s, self.guard)
         return self.agent
 
     def stop(self) -> None:

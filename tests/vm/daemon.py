@@ -34,11 +34,11 @@ class Daemon:
 
     ARGUMENTS = ("--manifests", str(MANIFESTS), *OPTIONS, "--set", "cpuManagerReconcilePeriod=1h")
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
         log = LOG.open("ab")
         self.began = LOG.stat().st_size
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "pinfold", "run", *self.ARGUMENTS], stderr=log, stdout=log
+            [sys.executable, "-m", "pinfold", "run", *self.ARGUMENTS, *options], stderr=log, stdout=log
         )
         if not until("the daemon is ready", lambda: self.get("/readyz")):
             sys.exit(f"the daemon did not become ready:\n{LOG.read_text()[-3000:]}")

@@ -17,6 +17,7 @@ from pinfold import __version__
 from pinfold.agent.chronicle import Chronicle
 from pinfold.agent.decision import Made
 from pinfold.agent.enforcement import Enforced, Kept, NodeCgroups
+from pinfold.agent.irqs import Irqs
 from pinfold.agent.kernel_view import pods_in_kernel
 from pinfold.agent.patience import FIRST_S, Patience
 from pinfold.agent.rebuild import rebuilt
@@ -34,16 +35,18 @@ from pinfold.cgroups.verify import Drift, verify
 from pinfold.cgroups.wanted import wanted
 from pinfold.config import Config, ConfigError, policy
 from pinfold.errors import PinfoldError
+from pinfold.interrupts.affinities import Moves
+from pinfold.interrupts.guard import Guard, Guarded
 from pinfold.planning.ledger import Ledger
 from pinfold.planning.planner import Plan, World, plan
 from pinfold.planning.policy import MemoryPolicy
 from pinfold.planning.reasons import Decision, Outcome
-from pinfold.planning.words import event
+from pinfold.planning.words import event, trap_event
 from pinfold.pods.model import InvalidPod, Pod, PodUid
 from pinfold.report import systemd
 from pinfold.report.event_sender import EventSender
 from pinfold.report.events import EventCounts, EventType, Occurrence
-from pinfold.report.snapshot import Exclusivity, Mode, PodInKernel, Snapshot, pod_statuses
+from pinfold.report.snapshot import Exclusivity, Interrupts, Mode, PodInKernel, Snapshot, pod_statuses
 from pinfold.sources.kubelet_state import Peace
 from pinfold.sources.picture import Objects
 from pinfold.sources.wakeup import Timer
@@ -88,6 +91,7 @@ class Agent:
         cgroups: NodeCgroups | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
+        guard: Guard | None = None,
     ) -> None:
         self._config, self._state, self._clock, self._now = config, state, clock, now
         self._boot = boot_id()
@@ -105,6 +109,11 @@ class Agent:
         self._layout = Layout()
         self._newcomers = Newcomers()
         self._patience = Patience()
+        self._irqs = Irqs(config.irq_guard, guard)
+        self._guarded = Guarded()
+        """What became of the interrupts."""
+        self._due = False
+        """The timer rang: look at what may have changed without a ring."""
         self._hidden: tuple[str, ...] = ()
         self._unseen_since: dict[PodUid, float] = {}
         self._refused_at: dict[PodUid, float] = {}
@@ -156,6 +165,7 @@ class Agent:
             self._sleep(timer)
             if timer.due(self._clock()):
                 self.sources.refresh()
+                self._due = True
                 timer = timer.restarted(self._clock())
         self._interrupted.clear()
 
@@ -171,6 +181,7 @@ class Agent:
         if self._events:
             self._events.close()
         self.sources.close()
+        self._irqs.close()
         self._cgroups.close()
 
     def reconcile(self) -> bool:
@@ -179,6 +190,7 @@ class Agent:
         self._look_at_s = float("inf")
         try:
             again = self._turn(self._clock())
+            self._due = False
         except PinfoldError as error:
             log.error("reconcile.failed", reason=str(error))
             self._failed(error)
@@ -246,11 +258,11 @@ class Agent:
         fresh = self._chronicle.decided(decided, ledger)
         if fresh or decided.ledger != ledger:
             self.decision = Made.of(picture.objects, world, ledger, decided)
-        self._tell(fresh, active)
+        self._tell(fresh, self._chronicle.trapped(decided, active), active)
         return decided
 
-    def _tell(self, fresh: Iterable[Decision], pods: Iterable[Pod]) -> None:
-        """Events on the pods whose decision is another one than before."""
+    def _tell(self, fresh: Iterable[Decision], trapped: Iterable[Decision], pods: Iterable[Pod]) -> None:
+        """Events on the pods whose decision is another one than before, and on those whose spec fell into a trap."""
         if self._events is None:
             return
         by_uid = {pod.uid: pod for pod in pods}
@@ -259,6 +271,9 @@ class Agent:
                 reason, note = event(decision)
                 kind = EventType.WARNING if decision.refusal else EventType.NORMAL
                 self._events.tell(Occurrence.of(by_uid[decision.uid], reason, "Pinning", note, self._now(), kind))
+        for decision in trapped:
+            reason, note = trap_event(decision)
+            self._events.tell(Occurrence.of(by_uid[decision.uid], reason, "Reading", note, self._now()))
 
     def _enforce(self, picture: _Picture, decided: Plan, began: float) -> Enforced:
         self._refused_at = {uid: at for uid, at in self._refused_at.items() if began - at < RETRY_S}
@@ -287,7 +302,8 @@ class Agent:
             self._newcomers = self._newcomers.written(promised, self._now())
             self.sources.overlook_writes()
 
-        enforced = self._cgroups.enforce(node, decided.ledger, decided.node_shared, self._kept.tasks, commit, written)
+        enforced = self._cgroups.enforce(node, decided.ledger, decided.node_shared, self._kept, commit, written)
+        self._spare(decided.ledger, save)
         self._newcomers, confined = self._newcomers.verified(promised, unmade, enforced.drift, self._now())
         self._chronicle.confined(confined)
         contested = self._be_patient(drifted, enforced, picture)
@@ -325,6 +341,16 @@ class Agent:
             self._chronicle.calmed(path)
         return set(owners.values())
 
+    def _spare(self, ledger: Ledger, commit: Callable[[Kept], None]) -> None:
+        """Keep interrupts off the CPUs that the configuration says."""
+
+        def commit_moves(moves: Moves) -> None:
+            commit(replace(self._kept, irqs=moves))
+
+        if done := self._irqs.keep(ledger, self._topology, self._kept.irqs, commit_moves, due=self._due):
+            self._guarded = done
+            self._chronicle.guarded(done)
+
     def _committing(self, ledger: Ledger) -> Callable[[Kept], None]:
         def commit(kept: Kept) -> None:
             checkpoint = kept.into(replace(self._checkpoint, ledger=ledger))
@@ -341,7 +367,7 @@ class Agent:
             self._checkpoint = self._state.load(self._boot) or Checkpoint()
             self._kept = Kept.of(self._checkpoint)
         except (StateError, ValueError) as error:
-            log.error("checkpoint.lost", reason=str(error), remedy="the ledger is rebuilt from what the kernel holds")
+            log.warning("checkpoint.lost", reason=str(error), remedy="the ledger is rebuilt from what the kernel holds")
             self._chronicle.failed(error)
             self._checkpoint = Checkpoint()
             return False
@@ -399,7 +425,14 @@ class Agent:
             events=self._events.counts if self._events else EventCounts(),
             recent=self._chronicle.recent,
             fought=tuple(sorted(self._patience.fought)),
-            warnings=(*self._warnings, *self._hidden, *self._fights(), *self._unseen(began, decided, kernel)),
+            interrupts=Interrupts(len(self._guarded.moves), len(self._guarded.stays)),
+            warnings=(
+                *self._warnings,
+                *self._hidden,
+                *self._guarded.warnings,
+                *self._fights(),
+                *self._unseen(began, decided, kernel),
+            ),
         )
         changed = before is None or replace(after, counters=before.counters) != before
         self._snapshot = replace(after, generation=after.generation + changed, at=self._now())

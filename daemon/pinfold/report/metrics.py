@@ -304,6 +304,12 @@ def _health(snapshot: Snapshot) -> Iterator[Family]:
         (),
         {(): len(snapshot.fought)},
     )
+    yield gauge(
+        "interrupts",
+        "Interrupts by what the guard made of them: moved off guarded CPUs, or staying there.",
+        ("state",),
+        {("moved",): snapshot.interrupts.moved, ("staying",): snapshot.interrupts.staying},
+    )
     yield gauge("snapshot_timestamp_seconds", "When the loop last published.", (), {(): snapshot.at})
     yield gauge(
         "warnings", "What the operator should be told about this node: see status.", (), {(): len(snapshot.warnings)}
