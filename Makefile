@@ -41,6 +41,7 @@ tools: $(VENV)/ready
 
 bench: $(VENV)/ready
 	$(BIN)/python -m tests.bench.bench_planning
+	$(BIN)/python -m tests.bench.bench_cli
 
 # A new pip, since Debian 12's knows no dependency groups.
 $(VENV)/ready: pyproject.toml

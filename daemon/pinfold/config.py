@@ -147,7 +147,12 @@ Address = Annotated[str, AfterValidator(_address)]
 
 class _Strict(BaseModel):
     model_config = ConfigDict(
-        extra="forbid", frozen=True, alias_generator=to_camel, validate_by_name=True, arbitrary_types_allowed=True
+        extra="forbid",
+        frozen=True,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        arbitrary_types_allowed=True,
+        defer_build=True,
     )
 
 

@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.agent.bench import Bench, pod
-from tests.cli.test_commands import pinfold
+from tests.cli.test_commands import ROOT, pinfold
 from tests.cpuset_model import KERNELS
 from tests.machines import regular
 
@@ -174,6 +177,16 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path, content: bytes | dict[str,
     ended = pinfold("plan", "--bundle", str(file))
     assert (ended.returncode, ended.stdout) == (1, "")
     assert told in ended.stderr
+
+
+def test_a_bundle_goes_through_a_pipe(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m pinfold bundle - --set stateDir={tmp_path} | tar tz"
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "daemon")}
+    ended = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "pinfold-bundle/bundle.json" in ended.stdout.splitlines()
 
 
 def test_no_file_is_overwritten(tmp_path: Path) -> None:
