@@ -50,5 +50,10 @@ $(VENV)/ready: pyproject.toml
 	$(BIN)/pip install -q -e '.[dbus]' --group dev
 	touch $@
 
+prove: $(VENV)/ready
+	$(BIN)/python -m tests.vm --setup
+	mkdir -p build
+	$(BIN)/python -m tests.prove $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH)) $(if $(KERNEL),--kernel $(KERNEL)) --json build/prove.json
+
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -32,7 +32,7 @@ def until(what: str, holds: Callable[[], object], patience_s: float = PATIENCE_S
 class Daemon:
     """`pinfold run` as a process, and what it says of itself over its endpoint."""
 
-    ARGUMENTS = ("--manifests", str(MANIFESTS), *OPTIONS, "--set", "cpuManagerReconcilePeriod=1h")
+    ARGUMENTS: tuple[str, ...] = ("--manifests", str(MANIFESTS), *OPTIONS, "--set", "cpuManagerReconcilePeriod=1h")
 
     def __init__(self, *options: str) -> None:
         log = LOG.open("ab")
