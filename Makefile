@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 KERNELS ?= 6.1 6.12
 
-.PHONY: demo test test-vm lint format differential bench docs tools clean
+.PHONY: demo test test-vm lint format differential bench prove docs tools clean
 
 demo: $(VENV)/ready
 	$(BIN)/python -m tests.vm --setup
