@@ -86,11 +86,50 @@ def test_configz_and_version_are_told(endpoint: Endpoint) -> None:
     assert json.loads(get(endpoint, "/version")[2])["version"] == __version__
 
 
-def test_the_index_names_every_path_and_each_of_them_answers(endpoint: Endpoint) -> None:
-    paths = get(endpoint, "/")[2].decode().split()
-    assert set(paths) == {"/livez", "/healthz", "/readyz", "/metrics", "/status", "/decision", "/configz", "/version"}
+def test_the_page_links_every_path_and_each_of_them_answers(endpoint: Endpoint) -> None:
+    status, headers, body = get(endpoint, "/")
+    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+    paths = re.findall(r'href="(/[^"]*)"', body.decode())
+    assert set(paths) == {
+        "/livez",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/status",
+        "/usage/cpus",
+        "/usage/pods",
+        "/decision",
+        "/configz",
+        "/version",
+    }
     assert {path: get(endpoint, path)[0] for path in paths} == dict.fromkeys(paths, 200)
     assert get(endpoint, "/nothing")[0] == 404
+
+
+def test_a_status_that_is_known_is_not_sent_again(endpoint: Endpoint, node: Node) -> None:
+    tag = get(endpoint, "/status")[1]["etag"]
+    assert node.snapshot is not None
+    node.snapshot = replace(node.snapshot, at=node.snapshot.at + 10, counters=node.snapshot.counters.reconciled(0.1))
+    status, headers, body = get(endpoint, "/status", If_None_Match=tag)
+    assert (status, body, headers["etag"]) == (304, b"", tag)
+    assert json.loads(get(endpoint, "/usage/cpus")[2])["etag"] == tag
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param(lambda of: replace(of, generation=of.generation + 1), id="the-node-changed"),
+        pytest.param(lambda of: replace(of, started_at=of.started_at + 60), id="the-daemon-started-anew"),
+        pytest.param(lambda of: replace(of, counters=of.counters.failed("OSError", 1.0, "")), id="the-loop-failed"),
+    ],
+)
+def test_a_status_that_is_another_is_sent(
+    endpoint: Endpoint, node: Node, changed: Callable[[Snapshot], Snapshot]
+) -> None:
+    tag = get(endpoint, "/status")[1]["etag"]
+    assert node.snapshot is not None
+    node.snapshot = changed(node.snapshot)
+    assert get(endpoint, "/status", If_None_Match=tag)[0] == 200
 
 
 @pytest.mark.parametrize("path", ["/livez", "/healthz", "/readyz"])
@@ -120,7 +159,9 @@ def test_verbose_names_the_checks(endpoint: Endpoint) -> None:
 def test_the_metrics_listener_shows_metrics_and_health_and_no_document(endpoint: Endpoint) -> None:
     shown = {path: get(endpoint, path, listener=1)[0] for path in ("/metrics", "/livez", "/readyz")}
     assert set(shown.values()) == {200}
-    hidden = {path: get(endpoint, path, listener=1)[0] for path in ("/", "/status", "/configz", "/version")}
+    hidden = {
+        path: get(endpoint, path, listener=1)[0] for path in ("/", "/status", "/usage/cpus", "/configz", "/version")
+    }
     assert set(hidden.values()) == {404}
 
 

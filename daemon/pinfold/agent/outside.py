@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pinfold.agent.enforcement import Enforced, Kept, NodeCgroups
@@ -14,11 +14,7 @@ from pinfold.cgroups.verify import Drift, verify
 from pinfold.cgroups.wanted import wanted
 from pinfold.cgroups.writes import Write
 from pinfold.config import Config
-from pinfold.cpuset import CpuSet
 from pinfold.errors import PinfoldError
-from pinfold.interrupts.affinities import Ground, IrqId, Moves
-from pinfold.interrupts.files import IrqError
-from pinfold.interrupts.guard import Guard, Guarded
 from pinfold.planning.ledger import Ledger
 from pinfold.sources.bundles import Bundles
 from pinfold.state import Checkpoint, StateDirectory, StateError, boot_id, load
@@ -43,20 +39,9 @@ class Release:
 
     writes: tuple[Write, ...]
     """In order; with *dry_run* what would be written first."""
-    irqs: Mapping[IrqId, CpuSet]
-    """The affinities that are given back, first of all."""
-    enforced: Enforced | None = None
+    enforced: Enforced | None
     """None: nothing was done."""
-    guarded: Guarded = Guarded()  # noqa: RUF009 immutable
-    """What became of the interrupts."""
     warnings: tuple[str, ...] = ()
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all was given back, as far as it was tried."""
-        return self.enforced is None or not (
-            self.enforced.drift or self.enforced.count(Result.REFUSED) or self.guarded.moves
-        )
 
 
 def compare(config: Config) -> Comparison:
@@ -91,28 +76,17 @@ def release(config: Config, *, dry_run: bool = False) -> Release:
             kept = Kept(adopted(tree, cgroups.look(tree, Ledger(), topology, {}, {}).held))
         node = cgroups.look(tree, Ledger(), topology, kept.files, {})
         writes = ordered(node.held, wanted(node, Ledger(), topology.online))
-        with closing(Guard()) as guard:
-            try:
-                irqs = guard.returns(kept.irqs)
-            except IrqError as error:
-                irqs, warnings = {}, (*warnings, str(error))
-            if dry_run:
-                return Release(writes, irqs, warnings=warnings)
+        if dry_run:
+            return Release(writes, None, warnings)
 
-            def commit(left: Kept) -> None:
-                """What is left to give back stays on disk, so that a release that dies can be repeated."""
-                state.save(left.into(Checkpoint()), boot)
+        def commit(left: Kept) -> None:
+            """What is left to give back stays on disk, so that a release that dies can be repeated."""
+            state.save(left.into(Checkpoint()), boot)
 
-            def commit_moves(moves: Moves) -> None:
-                commit(replace(kept, irqs=moves))
-
-            guarded = guard.keep(Ground(CpuSet(), topology.online, topology.node_cpus), kept.irqs, commit_moves)
-        kept = replace(kept, irqs=guarded.moves)
-        enforced = cgroups.enforce(node, Ledger(), topology.online, kept, commit)
-        done = Release(writes, irqs, enforced, guarded, (*warnings, *guarded.warnings))
-        if done.is_whole:
+        enforced = cgroups.enforce(node, Ledger(), topology.online, kept.tasks, commit)
+        if not enforced.drift and not enforced.count(Result.REFUSED):
             state.discard()
-        return done
+        return Release(writes, enforced, warnings)
 
 
 def _tree(cgroups: NodeCgroups) -> Tree:

@@ -22,6 +22,7 @@ _INK = {
     Kind.RESERVED: Ink.RESERVED,
     Kind.ISOLATED: Ink.FAINT,
     Kind.NONE: Ink.BAD,
+    Kind.OFFLINE: Ink.FAINT,
 }
 
 

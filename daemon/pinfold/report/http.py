@@ -36,6 +36,8 @@ GZIP_FROM_BYTES = 1024
 
 _OVERLOADED = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
+_CLOSED = {"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
+
 log = structlog.get_logger()
 
 
@@ -111,8 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
             if verdict is not ALLOWED:
                 self._refuse(verdict.status, verdict.why)
                 return
-        accept = self.headers.get("Accept", "")
-        self._send(self.server.routes.answer(path, query, accept, metrics_only=self.server.metrics_only))
+        accept, known = self.headers.get("Accept", ""), self.headers.get("If-None-Match", "")
+        self._send(self.server.routes.answer(path, query, accept, known, metrics_only=self.server.metrics_only))
 
     do_HEAD = do_GET  # noqa: N815  (http.server's own word)
 
@@ -125,12 +127,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Cache-Control", "no-store")
         self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+        for name, value in {**_CLOSED, **answer.headers}.items():
+            self.send_header(name, value)
         self.send_header("Vary", "Accept, Accept-Encoding")
         if len(body) >= GZIP_FROM_BYTES and _takes_gzip(self.headers.get("Accept-Encoding", "")):
             body = gzip.compress(body, compresslevel=5, mtime=0)
             self.send_header("Content-Encoding", "gzip")
-        self.send_header("Content-Length", str(len(body)))
+        if answer.status is not HTTPStatus.NOT_MODIFIED:
+            self.send_header("Content-Length", str(len(body)))
         if answer.status is HTTPStatus.METHOD_NOT_ALLOWED:
             self.send_header("Allow", "GET, HEAD")
         if answer.status is HTTPStatus.UNAUTHORIZED:

@@ -1,6 +1,6 @@
 """Who owns which CPU, read off a Status document: what the map in the terminal and the one on the page draw.
 
-Every online CPU has one owner, who uses it in one way. Pure.
+Every CPU has one owner, who uses it in one way. Pure.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,6 +28,7 @@ class Kind(StrEnum):
     ISOLATED = "isolated at boot"
     NONE = "in no pool"
     """Which should not be."""
+    OFFLINE = "offline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def owning(status: Json) -> list[tuple[str, Json]]:
 
 
 def owners(status: Json) -> list[Owner]:
-    """Everybody who has CPUs; together they have each online CPU once."""
+    """Everybody who has CPUs; together they have each CPU once."""
     pods = [_pod(letter, pod) for letter, pod in owning(status)]
     rest = CpuSet.parse(status["topology"]["online"]) - CpuSet.union(part.cpus for pod in pods for part in pod.parts)
     reserved = rest & CpuSet.parse(status["reservedCPUs"])
@@ -80,6 +81,7 @@ def owners(status: Json) -> list[Owner]:
         Owner((Part(Kind.NODE_SHARED, shared),)),
         Owner((Part(Kind.ISOLATED, isolated),)),
         Owner((Part(Kind.NONE, rest - reserved - shared - isolated),)),
+        Owner((Part(Kind.OFFLINE, CpuSet.parse(status["topology"]["offline"])),)),
     ]
 
 

@@ -6,11 +6,12 @@ The endpoint only reads. It sees the loop through the callables of ``Readings`` 
 import json
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
 from pinfold import __version__
+from pinfold.report.live import CpuTime, cpu_times, cpus_json, pod_usage, pods_json
 from pinfold.report.metrics import exposition, registry
 from pinfold.report.snapshot import Snapshot
 from pinfold.report.status import to_json
@@ -18,6 +19,7 @@ from pinfold.report.usage import ReadFiles, no_files
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
+HTML = "text/html; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Readings:
     cgroup_files: ReadFiles = no_files
     decision: Callable[[], Mapping[str, Any] | None] = lambda: None
     """What the last decision was made of; None: nothing has been decided yet."""
+    cpu_times: Callable[[], Mapping[int, CpuTime]] = cpu_times
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Answer:
     status: HTTPStatus
     content_type: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +63,14 @@ class Routes:
             "/healthz": lambda verbose: _checked("healthz", (self._heartbeat(),), verbose),
             "/readyz": lambda verbose: _checked("readyz", (self._heartbeat(), self._reconciled()), verbose),
         }
-        self._documents: Mapping[str, Callable[[], Answer]] = {
-            "/": lambda: _text("".join(f"{path}\n" for path in self.paths)),
-            "/status": self._status,
-            "/decision": self._decision,
-            "/configz": lambda: _json({"pinfold": self._readings.config()}),
-            "/version": lambda: _json(version()),
+        self._documents: Mapping[str, Callable[[str], Answer]] = {
+            "/": lambda _: self._of_snapshot(self._page),
+            "/status": lambda known: self._of_snapshot(lambda of: _status(of, known)),
+            "/usage/cpus": lambda _: self._of_snapshot(self._cpus),
+            "/usage/pods": lambda _: self._of_snapshot(self._pods),
+            "/decision": lambda _: self._decision(),
+            "/configz": lambda _: _json({"pinfold": self._readings.config()}),
+            "/version": lambda _: _json(version()),
         }
 
     @property
@@ -75,15 +81,18 @@ class Routes:
         """What tells nothing but that the daemon lives: a probe needs no token."""
         return path in self._health
 
-    def answer(self, path: str, query: str, accept: str, *, metrics_only: bool) -> Answer:
-        """*metrics_only*: for a listener that others can reach; it shows metrics and health and no document."""
+    def answer(self, path: str, query: str, accept: str, known: str = "", *, metrics_only: bool) -> Answer:
+        """*known*: the If-None-Match of a client that has seen the status.
+
+        *metrics_only*: for a listener that others can reach; it shows metrics and health and no document.
+        """
         if path in self._health:
             return self._health[path]("verbose" in query.split("&"))
         if path == "/metrics":
             body, content_type = exposition(self._families, accept)
             return Answer(HTTPStatus.OK, content_type, body)
         if path in self._documents and not metrics_only:
-            return self._documents[path]()
+            return self._documents[path](known)
         return _text("404 not found\n", HTTPStatus.NOT_FOUND)
 
     def _heartbeat(self) -> _Check:
@@ -93,15 +102,42 @@ class Routes:
     def _reconciled(self) -> _Check:
         return _Check("reconciled", "" if self._readings.snapshot() else "the first reconcile is not done")
 
-    def _status(self) -> Answer:
+    def _of_snapshot(self, answer: Callable[[Snapshot], Answer]) -> Answer:
         if snapshot := self._readings.snapshot():
-            return _json(to_json(snapshot))
+            return answer(snapshot)
         return _text("503 the first reconcile is not done\n", HTTPStatus.SERVICE_UNAVAILABLE)
 
     def _decision(self) -> Answer:
         if (decision := self._readings.decision()) is not None:
             return _json(decision)
         return _text("503 nothing has been decided yet\n", HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def _page(self, snapshot: Snapshot) -> Answer:
+        from pinfold.report.page import document  # a node that nobody looks at does not pay for it
+
+        usage = pod_usage(snapshot, self._readings.cgroup_files)
+        html = document.page(to_json(snapshot), etag(snapshot), usage, self.paths)
+        headers = {"Content-Security-Policy": document.content_security_policy(), "Referrer-Policy": "no-referrer"}
+        return Answer(HTTPStatus.OK, HTML, html.encode(), headers)
+
+    def _cpus(self, snapshot: Snapshot) -> Answer:
+        return _json(cpus_json(etag(snapshot), self._readings.cpu_times()))
+
+    def _pods(self, snapshot: Snapshot) -> Answer:
+        return _json(pods_json(pod_usage(snapshot, self._readings.cgroup_files)))
+
+
+def _status(snapshot: Snapshot, known: str) -> Answer:
+    headers = {"ETag": etag(snapshot)}
+    if headers["ETag"] in known:
+        return Answer(HTTPStatus.NOT_MODIFIED, JSON, b"", headers)
+    return replace(_json(to_json(snapshot)), headers=headers)
+
+
+def etag(snapshot: Snapshot) -> str:
+    """Weak: the time and the counters, which move with every turn, are not in it; the faults are."""
+    faults = sum(fault.count for fault in snapshot.counters.faults.values())
+    return f'W/"{snapshot.started_at:.3f}-{snapshot.generation}-{faults}"'
 
 
 def version() -> dict[str, str]:

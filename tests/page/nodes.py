@@ -1,0 +1,218 @@
+"""Nodes for the page: machines in sysfs, pods as manifests, placed by the planner, with the kernel's counts in files.
+
+Only the kernel's word on the cpusets is made up: that it holds what the ledger promises, but for the drift.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pinfold import __version__
+from pinfold.agent.chronicle import Chronicle
+from pinfold.cgroups.files import Cgroupfs
+from pinfold.cgroups.paths import CgroupPath
+from pinfold.planning.ledger import Ledger, PodEntry
+from pinfold.planning.planner import World, plan
+from pinfold.planning.policy import Policy
+from pinfold.pods.reader import read_pods
+from pinfold.report.live import CpuTime, cpu_times
+from pinfold.report.routes import Readings
+from pinfold.report.snapshot import (
+    Drift,
+    Exclusivity,
+    KernelView,
+    Mode,
+    PodInKernel,
+    Snapshot,
+    SourceHealth,
+    pod_statuses,
+)
+from pinfold.topology.sysfs import read_topology
+from tests.sysfs_writer import write_machine
+
+GIB = 1 << 30
+WORKLOADS = Path(__file__).parents[1] / "vm/workloads"
+NOON = 1795521600.0
+"""2026-11-24 12:00 UTC."""
+
+Manifest = Mapping[str, Any]
+
+
+@dataclass
+class Node:
+    """What a daemon would give to read, from files below *root*."""
+
+    root: Path
+    snapshot: Snapshot
+    fs: Cgroupfs
+    busy: Mapping[int, float] = field(default_factory=dict)
+    """How busy each CPU is."""
+    ticks: dict[int, list[int]] = field(default_factory=dict)
+
+    def readings(self) -> Readings:
+        return Readings(
+            snapshot=lambda: self.snapshot,
+            config=dict,
+            heartbeat_age_seconds=lambda: 0.0,
+            stale_after_seconds=30.0,
+            cgroup_files=lambda cgroup, names: self.fs.read_all(CgroupPath(cgroup), names),
+            cpu_times=self._cpu_times,
+        )
+
+    def _cpu_times(self) -> Mapping[int, CpuTime]:
+        """A second passes whenever somebody looks."""
+        lines = ["cpu  0 0 0 0 0 0 0 0 0 0"]
+        for cpu in self.snapshot.topology.online:
+            ticks = self.ticks.setdefault(cpu, [0, 0])
+            used = round(100 * self.busy.get(cpu, 0))
+            ticks[0], ticks[1] = ticks[0] + used, ticks[1] + 100 - used
+            lines.append(f"cpu{cpu} {ticks[0]} 0 0 {ticks[1]} 0 0 0 0 0 0")
+        (self.root / "proc/stat").write_text("\n".join([*lines, "intr 0", ""]))
+        return cpu_times(self.root / "proc")
+
+
+def node(root: Path, name: str, manifests: Iterable[Manifest], drifted: str = "", **shape: Any) -> Node:  # noqa: ANN401
+    """*drifted*: namespace/name of a pod whose cpuset somebody has rewritten."""
+    (root / "proc").mkdir(parents=True)
+    topology = read_topology(write_machine(root, **shape))
+    pods, invalid = read_pods(("manifest", one) for one in manifests)
+    world = World(topology, Policy(reserved=topology.cores[0]), pods)
+    clock = [NOON - 600.0]
+    chronicle = Chronicle(lambda: clock[0])
+    ledger = Ledger()
+    step = -(-len(pods) // 15)
+    for count in range(step, len(pods) + step, step):  # one after the other, or a few at once, as they come
+        clock[0] += 570.0 / len(pods) * step
+        planned = plan(replace(world, pods=pods[:count]), ledger)
+        chronicle.decided(planned, ledger)
+        chronicle.reconciled(0.004, None)
+        ledger = planned.ledger
+    held = {uid: _held(entry, entry.namespace + "/" + entry.name == drifted) for uid, entry in ledger.entries.items()}
+    for uid, entry in ledger.entries.items():
+        _write_counts(root / "cgroup", entry, held[uid])
+    snapshot = Snapshot(
+        node=name,
+        version=__version__,
+        generation=len(pods),
+        at=NOON,
+        started_at=NOON - 86400,
+        mode=Mode.ENFORCING,
+        mode_reason="",
+        exclusivity=Exclusivity.PARTITION,
+        exclusivity_reason="",
+        topology=topology,
+        policy=world.policy,
+        node_shared=planned.node_shared,
+        pods=pod_statuses(pods, planned, held),
+        invalid=invalid,
+        sources=(SourceHealth("api-server", healthy=True), SourceHealth("cgroups", healthy=True)),
+        counters=chronicle.counters,
+        recent=chronicle.recent,
+    )
+    return Node(root, snapshot, Cgroupfs(root / "cgroup"))
+
+
+def _held(entry: PodEntry, drifted: bool) -> PodInKernel:
+    at = f"kubepods.slice/kubepods-pod{entry.uid.replace('-', '_')}.slice"
+    scopes = {one.name: f"{at}/cri-containerd-{_id(entry, one.name)}.scope" for one in entry.containers}
+    views = {
+        one.name: KernelView(scopes[one.name], one.cpus or entry.cpus, entry.mems, "member") for one in entry.containers
+    }
+    wrong = [Drift(scope, "cpuset.cpus", str(views[name].cpus), "", "rewritten") for name, scope in scopes.items()]
+    pod = KernelView(at, entry.owned, entry.mems, "root" if entry.cpus else "member")
+    pause = KernelView(f"{at}/cri-containerd-{_id(entry, '')}.scope", entry.shared or entry.cpus, entry.mems, "member")
+    return PodInKernel(pod, views, (pause,), tuple(wrong[:1]) if drifted else ())
+
+
+def _id(entry: PodEntry, container: str) -> str:
+    return sha256(f"{entry.uid}/{container}".encode()).hexdigest()
+
+
+def _write_counts(mount: Path, entry: PodEntry, held: PodInKernel) -> None:
+    """Memory on the pod's nodes and a little elsewhere; containers with a quota, some of them held back."""
+    number = int(entry.uid[:8], 16)
+    near = list(entry.mems) or [0]
+    far = (near[0] + 1) % 2 if number % 3 == 0 else near[0]
+    booked = sum(block.size_bytes for block in entry.blocks)
+    anon = dict.fromkeys(near, booked * (40 + number % 7 * 5) // 100 // len(near))
+    anon[far] = anon.get(far, 0) + booked * (number % 5) // 100
+    file = dict.fromkeys(near, booked // 10)
+    files = {"memory.numa_stat": f"anon{_nodes(anon)}\nfile{_nodes(file)}\nshmem{_nodes(file)}\n"}
+    _write(mount, held.pod, files | {"cpu.stat": _cpu_stat(0, 0)})
+    for place, view in enumerate(held.containers.values()):
+        quota = place > 0
+        _write(mount, view, {"cpu.stat": _cpu_stat(36000 * quota, (number % 4 == 0) * 613 * quota)})
+
+
+def _nodes(sizes: Mapping[int, int]) -> str:
+    return "".join(f" N{node}={size}" for node, size in sorted(sizes.items()))
+
+
+def _cpu_stat(periods: int, throttled: int) -> str:
+    return (
+        f"usage_usec 812000000\nuser_usec 700000000\nsystem_usec 112000000\n"
+        f"nr_periods {periods}\nnr_throttled {throttled}\nthrottled_usec {throttled * 23000}\n"
+    )
+
+
+def _write(mount: Path, view: KernelView | None, files: Mapping[str, str]) -> None:
+    if view:
+        (mount / view.cgroup).mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (mount / view.cgroup / name).write_text(text)
+
+
+def demo(root: Path) -> Node:
+    """Two NUMA nodes of eight cores with two threads; the demo's pods, one that does not fit, one that drifted."""
+    manifests = [yaml.safe_load(file.read_text()) for file in sorted(WORKLOADS.glob("*.yaml"))]
+    more = [pod(8, "search/index-0", {"indexer": 6}), pod(9, "batch/solver", {"solver": 24})]
+    return node(root, "worker-1", [*manifests, *more], "db/postgres", sockets=2, cores=8, threads=2)
+
+
+def large(root: Path) -> Node:
+    """512 CPUs on 16 nodes of two L3 groups, two of them offline, and 60 pods; 52 have pools."""
+    manifests = []
+    for number in range(60):
+        team = f"{('trading', 'search', 'inference', 'ledger', 'media', 'routing')[number % 6]}"
+        name = f"{team}/{('matcher', 'index-shard', 'llm-decoder', 'journal', 'transcoder', 'edge-proxy')[number % 6]}"
+        slices = {"main": 2 + number % 4 * 2} if number % 5 else {"main": 2, "feed": 2}
+        alone = {} if number % 8 == 7 else slices
+        manifests.append(pod(number, f"{name}-{number:05}-{(number * 7919) % 46656:05x}", alone))
+    shape = {"sockets": 4, "nodes_per_socket": 4, "l3_per_node": 2, "cores": 8, "threads": 2}
+    return node(
+        root,
+        "epyc-17.rack-4",
+        manifests,
+        "search/index-shard-00001-01eef",
+        offline=(77, 333),
+        memory_bytes=96 * GIB,
+        **shape,
+    )
+
+
+def pod(number: int, name: str, slices: Mapping[str, int]) -> Manifest:
+    """Slices beside a sidecar that shares what is left; without slices an ordinary pod."""
+    namespace, _, own = name.partition("/")
+    total = sum(slices.values()) + 2
+    pooled = {"resources": _equal(total, 8)} if slices else {}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"namespace": namespace, "name": own, "uid": f"{number:08x}-0000-4000-8000-000000000000"},
+        "spec": {
+            **pooled,
+            "containers": [
+                *({"name": one, "resources": _equal(cpus, 2)} for one, cpus in slices.items()),
+                {"name": "proxy", "resources": {"limits": {"cpu": "500m"}, "requests": {"cpu": "100m"}}},
+            ],
+        },
+    }
+
+
+def _equal(cpus: int, gib: int) -> dict[str, dict[str, str]]:
+    amounts = {"cpu": str(cpus), "memory": f"{gib}Gi"}
+    return {"requests": amounts, "limits": amounts}
