@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 KERNELS ?= 6.1 6.12
 
-.PHONY: demo test test-vm lint format differential bench docs clean
+.PHONY: demo test test-vm lint format differential bench prove docs tools clean
 
 demo: $(VENV)/ready
 	$(BIN)/python -m tests.vm --setup
@@ -32,9 +32,16 @@ differential: $(VENV)/ready
 
 docs: $(VENV)/ready
 	$(BIN)/python -m tests.report.metrics_page
+	$(BIN)/python -m tests.deploy.manifests
+
+# What some tests of deploy/ need, and are skipped without: promtool and prometheus, buildah, helm.
+tools: $(VENV)/ready
+	command -v prometheus && command -v buildah && command -v mmdebstrap || apt-get install -y --no-install-recommends prometheus buildah mmdebstrap
+	command -v $(abspath $(BIN))/helm || GOBIN=$(abspath $(BIN)) go install helm.sh/helm/v3/cmd/helm@v3.22.0
 
 bench: $(VENV)/ready
 	$(BIN)/python -m tests.bench.bench_planning
+	$(BIN)/python -m tests.bench.bench_cli
 
 # A new pip, since Debian 12's knows no dependency groups.
 $(VENV)/ready: pyproject.toml
@@ -42,6 +49,11 @@ $(VENV)/ready: pyproject.toml
 	$(BIN)/pip install -q --upgrade pip
 	$(BIN)/pip install -q -e '.[dbus]' --group dev
 	touch $@
+
+prove: $(VENV)/ready
+	$(BIN)/python -m tests.vm --setup
+	mkdir -p build
+	$(BIN)/python -m tests.prove $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH)) $(if $(KERNEL),--kernel $(KERNEL)) --json build/prove.json
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

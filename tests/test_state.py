@@ -1,6 +1,7 @@
 """The checkpoint: what is saved comes back, and nothing damaged comes back as a ledger."""
 
 import dataclasses
+import hashlib
 import json
 import resource
 from pathlib import Path
@@ -70,6 +71,7 @@ checkpoints = st.builds(
     ledger=ledgers(),
     found=st.dictionaries(names, st.dictionaries(names, st.text(max_size=20), max_size=3), max_size=3),
     tasks=st.dictionaries(names, st.tuples(names, names), max_size=3),
+    irqs=st.dictionaries(names, st.tuples(names, names), max_size=3),
     generation=st.integers(0, 2**40),
 )
 
@@ -82,7 +84,9 @@ def full() -> Checkpoint:
     entry = PodEntry(
         uid, "trading", "m", CpuSet.parse("2-5"), NodeSet.parse("1"), (engine,), (block,), {"cpu": 4000}, isolated=True
     )
-    return Checkpoint(Ledger({uid: entry}), {"kubepods.slice": {"cpuset.cpus": "0-7"}}, {"7:1": ("0-7", "0")}, 7)
+    return Checkpoint(
+        Ledger({uid: entry}), {"kubepods.slice": {"cpuset.cpus": "0-7"}}, {"7:1": ("0-7", "0")}, {"9": ("0-7", "6")}, 7
+    )
 
 
 @given(checkpoint=checkpoints)
@@ -156,6 +160,17 @@ def test_another_version_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(json.dumps(_doubled(document)))
     with pytest.raises(StateError, match="version 99"):
         directory.load(BOOT)
+
+
+def test_the_checkpoint_of_the_version_before_is_taken_up(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path)
+    directory.save(full(), BOOT)
+    data = json.loads((tmp_path / FILE).read_text())["data"]
+    del data["irqs"]
+    checksum = hashlib.sha256(json.dumps(data, separators=(",", ":"), sort_keys=True).encode()).hexdigest()
+    before = {"kind": "Checkpoint", "version": 1, "sha256": checksum, "data": data}
+    (tmp_path / FILE).write_text(json.dumps(before))
+    assert directory.load(BOOT) == dataclasses.replace(full(), irqs={})
 
 
 def test_two_pods_that_own_one_cpu_are_no_ledger(tmp_path: Path) -> None:

@@ -147,7 +147,12 @@ Address = Annotated[str, AfterValidator(_address)]
 
 class _Strict(BaseModel):
     model_config = ConfigDict(
-        extra="forbid", frozen=True, alias_generator=to_camel, validate_by_name=True, arbitrary_types_allowed=True
+        extra="forbid",
+        frozen=True,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        arbitrary_types_allowed=True,
+        defer_build=True,
     )
 
 
@@ -375,8 +380,6 @@ def policy(config: Config, topology: Topology) -> tuple[Policy, tuple[str, ...]]
             faults.append(f"reservedSystemCPUs: {asked} leaves no CPU for pods. Reserve fewer of {topology.online}.")
     if config.on_unsatisfied is OnUnsatisfied.EVICT:
         warnings.append("this version does not carry out onUnsatisfied: evict: a refused pod shares")
-    if config.irq_guard is not IrqGuard.OFF:
-        warnings.append(f"this version does not carry out irqGuard: {config.irq_guard}: interrupts stay where they are")
     if conflict := illegal(options, config.topology_manager_policy, topology):
         faults.append(f"cpuManagerPolicyOptions: {conflict}")
     for entry in config.reserved_memory:

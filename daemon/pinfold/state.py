@@ -8,7 +8,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from pinfold.planning.ledger import Block, ContainerEntry, Isolation, Ledger, Po
 from pinfold.planning.protection import Level, Protection
 from pinfold.pods.model import ContainerKind, PodUid
 
-VERSION = 1
-"""Raised when a reader of the version before would misread the data."""
+VERSION = 2
+"""Raised when a reader of the version before would misread the data, or forget what a release gives back."""
 FILE = "checkpoint.json"
 MAX_BYTES = 16 << 20
 
@@ -38,6 +38,8 @@ class Checkpoint:
     found: Found = field(default_factory=dict)
     tasks: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Task of the root cgroup → its affinity as it was found, and as Pinfold set it."""
+    irqs: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Interrupt → its affinity as it was found, and as Pinfold set it."""
     generation: int = 0
     """Counts the checkpoints of this boot."""
 
@@ -125,13 +127,18 @@ def _read(text: bytes, path: Path) -> tuple[Checkpoint, str]:
     try:
         document = json.loads(text)
         version, data = document["version"], document["data"]
-        if version != VERSION:
+        if version not in {VERSION, *_CONVERTED}:
             raise StateError(f"{path} is of version {version}, this pinfold reads {VERSION}.")
         if document["sha256"] != _checksum(data):
             raise StateError(f"{path} is damaged: its checksum does not fit.")
+        data = _CONVERTED[version](data) if version in _CONVERTED else data
         return _checkpoint(data), str(data["bootID"])
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise StateError(f"{path} is damaged: {type(error).__name__}: {error}.") from error
+
+
+_CONVERTED: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: lambda data: {**data, "irqs": {}}}
+"""Version → its data in the form of today's."""
 
 
 def _checksum(data: object) -> str:
@@ -145,13 +152,16 @@ def _data(checkpoint: Checkpoint, boot: str) -> dict[str, Any]:
         **ledger_data(checkpoint.ledger),
         "found": {path: dict(files) for path, files in checkpoint.found.items()},
         "tasks": {task: list(masks) for task, masks in checkpoint.tasks.items()},
+        "irqs": {irq: list(masks) for irq, masks in checkpoint.irqs.items()},
     }
 
 
 def _checkpoint(data: Mapping[str, Any]) -> Checkpoint:
     found = {str(path): {str(name): str(text) for name, text in files.items()} for path, files in data["found"].items()}
-    tasks = {str(task): (str(found), str(ours)) for task, (found, ours) in data["tasks"].items()}
-    return Checkpoint(ledger_of(data), found, tasks, int(data["generation"]))
+    tasks, irqs = (
+        {str(one): (str(found), str(ours)) for one, (found, ours) in data[key].items()} for key in ("tasks", "irqs")
+    )
+    return Checkpoint(ledger_of(data), found, tasks, irqs, int(data["generation"]))
 
 
 def ledger_data(ledger: Ledger) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from pinfold.cgroups.layout import Enforcement
 from pinfold.cgroups.paths import CgroupPath, File
 from pinfold.config import Config
 from pinfold.cpuset import CpuSet
+from pinfold.interrupts.guard import Guard
 from pinfold.pods.model import QosClass
 from pinfold.report.snapshot import PodStatus, Snapshot
 from pinfold.state import StateDirectory
@@ -69,6 +70,10 @@ class Fs(ModelGround):
         self.dies_at: int | None = None
         """The write in place of which the process dies."""
         self.count = 0
+        self.made: dict[CgroupPath, float] = {}
+        """When cgroups were made that are older than the first look at them."""
+        self.running: set[CgroupPath] = set()
+        """Containers whose own program runs."""
         self.moments: list[Sharing] = []
         """Who shared a CPU with whom, after each write."""
 
@@ -93,6 +98,9 @@ class Fs(ModelGround):
             super().write(path, file, self.meddled[path, file])
         self.moments.append(sharing(self.world))
 
+    def made_at(self, path: CgroupPath, /) -> float:
+        return self.made.get(path, float("inf"))
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -105,14 +113,15 @@ class Bench:
     fs: Fs
     config: Config
     now_s: float = 1000.0
+    guard: Guard | None = None
     agent: Agent | None = None
     state: StateDirectory | None = None
 
     def start(self) -> Agent:
         self.stop()
         self.state = StateDirectory(Path(self.config.state_dir))
-        cgroups = NodeCgroups(self.config, self.fs)
-        self.agent = Agent(self.config, self.state, cgroups, lambda: self.now_s, lambda: self.now_s)
+        cgroups = NodeCgroups(self.config, self.fs, lambda path: path in self.fs.running)
+        self.agent = Agent(self.config, self.state, cgroups, lambda: self.now_s, lambda: self.now_s, self.guard)
         return self.agent
 
     def stop(self) -> None:

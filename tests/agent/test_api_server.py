@@ -56,6 +56,35 @@ def test_a_refusal_is_a_warning_in_the_kubelets_word(bench: Bench, server: Local
     assert (event["reason"], event["type"]) == ("UnexpectedAdmissionError", "Warning")
 
 
+def test_a_trap_that_a_spec_fell_into_is_a_warning_once(bench: Bench, server: LocalApiServer) -> None:
+    """Its author asked for a pool, and the pod is not Guaranteed."""
+    trapped = on_node(pod(1, 4))
+    trapped["spec"]["resources"]["requests"] = {"cpu": "3", "memory": "64Mi"}
+    server.put_pod(trapped)
+    bench.start()
+    until(lambda: bool(bench.turn().pods) and bool(server.events), "an Event is told")
+    (event,) = server.events.values()
+    assert (event["reason"], event["type"]) == ("PodSpecTrap", "Warning")
+    assert "cpu request 3 is not its limit 4" in event["note"]
+    server.put_pod(on_node(pod(2, 4)))
+    until(pinned(bench, 2), "the next pod is pinned")
+    until(lambda: len(server.events) == 2, "an Event is told")
+    assert sorted(one["reason"] for one in server.events.values()) == ["PodSpecTrap", "PoolPinned"]
+
+
+def test_a_pod_that_asks_for_nothing_is_in_no_trap(bench: Bench, server: LocalApiServer) -> None:
+    """A LimitRange gave it whole CPUs; nobody on this node manages it for that."""
+    raw = on_node(pod(1, 4, engine=2))
+    del raw["spec"]["resources"]
+    raw["metadata"]["annotations"] = {"kubernetes.io/limit-ranger": "LimitRanger plugin set: cpu for container engine"}
+    server.put_pod(raw)
+    server.put_pod(on_node(pod(2, 4)))
+    bench.start()
+    until(pinned(bench, 2), "the next pod is pinned")
+    until(lambda: bool(server.events), "an Event is told")
+    assert [one["reason"] for one in server.events.values()] == ["PoolPinned"]
+
+
 def test_while_the_api_server_is_away_pins_stay_and_manifests_are_still_served(
     bench: Bench, server: LocalApiServer
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pinfold.agent.loop import APPEARS_WITHIN_S
+from pinfold.cpuset import NodeSet
 from pinfold.pods.model import QosClass
 from pinfold.report.snapshot import Mode
 from pinfold.state import FILE
@@ -61,6 +62,21 @@ def test_nobody_else_runs_on_a_pool(bench: Bench) -> None:
     pool = bench.status(1).pool
     assert bench.fs.world.allowed("pause-1") <= pool
     assert bench.fs.world.allowed("system.slice").isdisjoint(pool)
+
+
+@pytest.mark.parametrize("node", [0, 1])
+def test_a_pod_is_placed_near_the_device_that_it_names(bench: Bench, tmp_path: Path, node: int) -> None:
+    device = tmp_path / "sys/bus/pci/devices/0000:3b:00.0"
+    device.mkdir(parents=True)
+    (device / "numa_node").write_text(f"{node}\n")
+    near = pod(1, 4)
+    near["metadata"]["annotations"] = {"pinfold.dev/near-device": "0000:3b:00.0"}
+    bench.put(near)
+    agent = bench.start()
+    pool = bench.status(1).pool
+    snapshot = agent.snapshot()
+    assert snapshot
+    assert snapshot.topology.nodes_of(pool) == NodeSet.of([node])
 
 
 def test_a_restart_writes_nothing(bench: Bench) -> None:

@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +12,10 @@ from typing import Any
 
 import pytest
 from tests.agent.bench import Bench, pod
-from tests.cli.test_commands import pinfold
+from tests.cli.test_commands import ROOT, pinfold
 from tests.cpuset_model import KERNELS
 from tests.machines import regular
+from tests.sysfs_writer import write_machine
 
 from pinfold.cli.bundle import CONFIGURATION, allowed
 from pinfold.config import Config, policy
@@ -142,10 +146,13 @@ def test_a_replay_that_differs_is_told_and_fails(node: Node, tmp_path: Path) -> 
 
 def test_without_a_daemon_the_rest_is_in_the_bundle_and_what_is_missing_is_told(tmp_path: Path) -> None:
     file = tmp_path / "bundle.tar.gz"
-    ended = pinfold("bundle", str(file), "--socket", str(tmp_path / "none"), "--set", f"stateDir={tmp_path}")
+    write_machine(tmp_path, sockets=2, cores=4, threads=2, numbering="adjacent")
+    places = ("--set", f"stateDir={tmp_path}", "--set", f"sysfsRoot={tmp_path}")
+    ended = pinfold("bundle", str(file), "--socket", str(tmp_path / "none"), *places)
     assert ended.returncode == 0
     assert "left out: decision.json: no daemon answers. " in ended.stderr
-    assert pinfold("topology", "--sysfs", str(file)).stdout == pinfold("topology").stdout
+    machines = [pinfold("topology", "--sysfs", str(place), "-o", "json").stdout for place in (file, tmp_path)]
+    assert json.loads(machines[0]) == json.loads(machines[1])
     replay = pinfold("plan", "--bundle", str(file))
     assert (replay.returncode, replay.stdout) == (1, "")
     assert "holds no decision to replay. When it was made: decision.json: no daemon answers." in replay.stderr
@@ -174,6 +181,16 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path, content: bytes | dict[str,
     ended = pinfold("plan", "--bundle", str(file))
     assert (ended.returncode, ended.stdout) == (1, "")
     assert told in ended.stderr
+
+
+def test_a_bundle_goes_through_a_pipe(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m pinfold bundle - --set stateDir={tmp_path} | tar tz"
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "daemon")}
+    ended = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "pinfold-bundle/bundle.json" in ended.stdout.splitlines()
 
 
 def test_no_file_is_overwritten(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,12 @@ from jsonschema import Draft202012Validator
 from tests.report.samples import picture
 
 from pinfold import __version__
+from pinfold.cli.configuration import node_policy
+from pinfold.config import DEFAULT_PATH, Config, policy
 from pinfold.report.http import Endpoint
 from pinfold.report.routes import Readings
 from pinfold.report.snapshot import Snapshot
+from pinfold.topology.shape import shaped
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "docs/status.schema.json").read_text())
@@ -130,11 +134,9 @@ def test_a_pod_that_is_not_known_is_told(daemon: Daemon, pod: str, remedy: str) 
     assert "\x1b" not in ended.stderr
 
 
-@pytest.mark.parametrize("command", ["status", "explain"])
-def test_asking_the_daemon_imports_none_of_its_libraries(daemon: Daemon, command: str) -> None:
-    pod = ["a/b"] if command == "explain" else []
+def imported(*arguments: str) -> set[str]:
+    """The modules that a command has loaded when it ends."""
     code = "import sys; from pinfold.cli.main import main; main(sys.argv[1:]); print(*sys.modules, sep='\\n')"
-    arguments = [command, *pod, "--socket", daemon.socket]
     ended = subprocess.run(
         [sys.executable, "-c", code, *arguments],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "daemon")},
@@ -143,8 +145,33 @@ def test_asking_the_daemon_imports_none_of_its_libraries(daemon: Daemon, command
         check=True,
     )
     modules = set(ended.stdout.split())
-    assert f"pinfold.cli.{command}" in modules
+    assert f"pinfold.cli.{arguments[0]}" in modules
+    return modules
+
+
+@pytest.mark.parametrize("command", ["status", "explain"])
+def test_asking_the_daemon_imports_none_of_its_libraries(daemon: Daemon, command: str) -> None:
+    pod = ["a/b"] if command == "explain" else []
+    modules = imported(command, *pod, "--socket", daemon.socket)
     assert not modules & HEAVY
+    assert not {name for name in modules if name.startswith(("pinfold.agent", "pinfold.planning.planner"))}
+
+
+@pytest.mark.skipif(DEFAULT_PATH.is_file(), reason=f"this machine has a configuration at {DEFAULT_PATH}")
+def test_a_plan_without_configuration_needs_yaml_and_nothing_more(tmp_path: Path) -> None:
+    file = tmp_path / "pod.yaml"
+    file.write_text("metadata: {name: a}\nspec: {containers: [{name: a}]}\n")
+    modules = imported("plan", "--pods", str(file), "--machine", "2x8x2")
+    assert modules & HEAVY == {"yaml"}
+    assert not modules & {"http.client", "tarfile", "tempfile"}
+
+
+@pytest.mark.parametrize("machine", ["1x2x1", "2x8x2"])
+def test_a_plan_without_configuration_has_the_policy_of_an_empty_one(machine: str) -> None:
+    topology = shaped(machine)
+    options = Namespace(config=None, set=[])
+    if not DEFAULT_PATH.is_file():
+        assert node_policy(options, topology) == policy(Config(), topology)
 
 
 def test_a_closed_pipe_ends_a_command_without_a_traceback(daemon: Daemon) -> None:

@@ -158,20 +158,20 @@ def test_a_bad_manifest_is_told_and_the_others_are_planned(sysfs: Path, text: st
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "told", "status"),
     [
-        pytest.param(["--pods", "/nowhere.yaml"], "/nowhere.yaml cannot be read: No such file", id="no-file"),
-        pytest.param(["--pods", "/"], "/ cannot be read: Is a directory", id="a-directory"),
-        pytest.param(["--pods", "-", "--sysfs", "/nowhere"], "/nowhere is not there", id="no-sysfs"),
-        pytest.param(["--pods", "-", "--sysfs", "/etc/passwd"], "/etc/passwd cannot be unpacked", id="no-archive"),
-        pytest.param(["--pods", "-", "--set", "nonsense=1"], "unknown key nonsense", id="unknown-key"),
-        pytest.param(["--pods", "-", "--set", "reservedSystemCPUs=900"], "has no CPU 900", id="no-such-cpu"),
-        pytest.param(["--pods", "-", "--config", "/nowhere.yaml"], "/nowhere.yaml cannot be read", id="no-config"),
+        pytest.param(["--pods", "/nowhere.yaml"], "/nowhere.yaml cannot be read: No such file", 1, id="no-file"),
+        pytest.param(["--pods", "/"], "/ cannot be read: Is a directory", 1, id="a-directory"),
+        pytest.param(["--pods", "-", "--sysfs", "/nowhere"], "/nowhere is not there", 1, id="no-sysfs"),
+        pytest.param(["--pods", "-", "--sysfs", "/etc/passwd"], "/etc/passwd cannot be unpacked", 1, id="no-archive"),
+        pytest.param(["--pods", "-", "--set", "nonsense=1"], "unknown key nonsense", 78, id="unknown-key"),
+        pytest.param(["--pods", "-", "--set", "reservedSystemCPUs=900"], "has no CPU 900", 78, id="no-such-cpu"),
+        pytest.param(["--pods", "-", "--config", "/nowhere.yaml"], "/nowhere.yaml cannot be read", 78, id="no-config"),
     ],
 )
-def test_what_cannot_be_planned_with_is_told(arguments: list[str], told: str) -> None:
+def test_what_cannot_be_planned_with_is_told(arguments: list[str], told: str, status: int) -> None:
     ended = pinfold("plan", *arguments)
-    assert (ended.returncode, ended.stdout) == (1, "")
+    assert (ended.returncode, ended.stdout) == (status, "")
     assert ended.stderr.startswith("pinfold: ")
     assert told in ended.stderr
 

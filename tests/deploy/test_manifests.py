@@ -1,22 +1,20 @@
 """What is deployed: each manifest against the Kubernetes schemas, and all of them against each other and the code."""
 
-import shutil
-import subprocess
+import json
 from pathlib import Path
-from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
+from tests.deploy.manifests import DEPLOY, FLAT, OVERLAYS, SCHEMA, Manifest, built, config_keys, named
 
 from pinfold import __version__
 from pinfold.cli.main import parser
 from pinfold.config import Config, MetricsAuthentication, load
+from pinfold.report.events import CONTROLLER
+from pinfold.sources.bundles import DEFAULT_PLACES
 
-DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 VERSIONS = ("1.25", "1.29", "1.34", "1.37")
-
-Manifest = dict[str, Any]
 
 
 def documents(file: Path) -> list[Manifest]:
@@ -29,25 +27,6 @@ def kustomization(name: str) -> Manifest:
 
 
 BASE = [manifest for name in kustomization("base")["resources"] for manifest in documents(DEPLOY / "base" / name)]
-
-
-def named(kind: str, manifests: list[Manifest], name: str = "pinfold") -> Manifest:
-    """The only one of its kind, or that of the *name*."""
-    found = [manifest for manifest in manifests if manifest["kind"] == kind]
-    (only,) = found if len(found) == 1 else (one for one in found if one["metadata"]["name"] == name)
-    return only
-
-
-def built(name: str) -> list[Manifest]:
-    """As kustomize builds it; skips the test where there is none."""
-    if shutil.which("kustomize"):
-        build = ["kustomize", "build"]
-    elif shutil.which("kubectl"):
-        build = ["kubectl", "kustomize"]
-    else:
-        pytest.skip("neither kustomize nor kubectl here")
-    done = subprocess.run([*build, DEPLOY / name], capture_output=True, text=True, check=True)
-    return list(yaml.safe_load_all(done.stdout))
 
 
 @pytest.fixture
@@ -82,12 +61,82 @@ def test_the_api_server_knows_every_field(manifest: Manifest, version: str) -> N
     kubernetes_validate.validate(manifest, version, strict=True)
 
 
-@pytest.mark.parametrize("name", ["base", "release"])
+@pytest.mark.parametrize("name", ["base", "release", *OVERLAYS])
 def test_what_kustomize_builds_is_known_too(name: str) -> None:
     manifests = built(name)
     assert {manifest["kind"] for manifest in manifests} >= {manifest["kind"] for manifest in BASE} | {"ConfigMap"}
     for manifest in manifests:
         kubernetes_validate.validate(manifest, VERSIONS[-1], strict=True)
+
+
+@pytest.mark.parametrize("version", ["1.30", VERSIONS[-1]])
+def test_the_admission_policy_is_known_from_its_first_version_on(version: str) -> None:
+    for manifest in documents(DEPLOY / "components/admission-policy/policy.yaml"):
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_the_admission_policy_is_for_the_account_and_the_instance_that_pinfold_uses() -> None:
+    policy, binding = documents(DEPLOY / "components/admission-policy/policy.yaml")
+    account = named("ServiceAccount", BASE)["metadata"]
+    (condition,) = policy["spec"]["matchConditions"]
+    assert f'"system:serviceaccount:{account["namespace"]}:{account["name"]}"' in condition["expression"]
+    assert f'"{CONTROLLER}"' in policy["spec"]["validations"][1]["expression"]
+    assert binding["spec"]["policyName"] == policy["metadata"]["name"]
+
+
+def test_the_flat_file_is_the_base() -> None:
+    def by_name(manifests: list[Manifest]) -> list[Manifest]:
+        return sorted(manifests, key=lambda one: (one["kind"], one["metadata"]["name"]))
+
+    assert by_name(documents(FLAT)) == by_name(built("base")), "make docs writes it anew"
+
+
+def test_the_charts_schema_knows_every_value_and_every_key_of_the_configuration() -> None:
+    schema = json.loads(SCHEMA.read_text())["properties"]
+    assert schema.keys() - {"global"} == documents(SCHEMA.with_name("values.yaml"))[0].keys()
+    assert schema["config"]["properties"] == config_keys(), "make docs writes it anew"
+
+
+@pytest.mark.parametrize("name", ["base", "release", *OVERLAYS])
+def test_every_mount_has_its_volume_in_every_overlay(name: str) -> None:
+    pod = named("DaemonSet", built(name))["spec"]["template"]["spec"]
+    (pinfold,) = (one for one in (*pod.get("initContainers", ()), *pod["containers"]) if one["name"] == "pinfold")
+    mounts = {mount["name"]: mount["mountPath"] for mount in pinfold["volumeMounts"]}
+    paths = {volume["name"]: volume.get("hostPath", {}).get("path") for volume in pod["volumes"]}
+    assert mounts.keys() == paths.keys()
+    assert {name: path for name, path in paths.items() if path} == {
+        name: mounts[name] for name in mounts if paths[name]
+    }
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_an_overlay_speaks_of_one_place_of_bundles_that_the_code_knows(name: str) -> None:
+    pod = named("DaemonSet", built(name))["spec"]["template"]["spec"]
+    mounts = [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
+    assert any(place.startswith(f"{mount}/") for mount in mounts for place in DEFAULT_PLACES)
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_what_an_overlay_sets_is_a_configuration(name: str) -> None:
+    (container,) = named("DaemonSet", built(name))["spec"]["template"]["spec"]["containers"]
+    environment = {one["name"]: one["value"] for one in container["env"] if one["name"].startswith("PINFOLD_")}
+    del environment["PINFOLD_REPORT_METRICS_LISTEN"]  # the base's, which the node's address goes into
+    dumped = str(load(DEPLOY / "base/config.yaml", environment).dumped())
+    assert all(value in dumped for value in environment.values())
+
+
+def test_the_unprivileged_overlay_holds_no_right() -> None:
+    pod = named("DaemonSet", built("overlays/unprivileged"))["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert not pod["hostPID"]
+    assert container["securityContext"] == {
+        "privileged": False,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+        "runAsUser": 0,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
 
 
 def test_everything_with_a_namespace_is_in_the_one_that_is_made() -> None:

@@ -1,9 +1,10 @@
 """The guard on a real kernel: its interrupts, the queues of its disks that nobody may move, and a real irqbalance."""
 
 import json
+import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pytest
 
@@ -15,6 +16,8 @@ from tests.vm.machine import run_in_vm
 pytestmark = pytest.mark.vm
 
 GUARDED = CpuSet.parse("2-3,6")
+Kernel = Literal["6.1", "6.12", "new"]
+KERNELS = [kernel for kernel in get_args(Kernel) if kernel in os.environ.get("PINFOLD_TEST_KERNELS", "6.12").split()]
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +124,12 @@ def test_an_irqbalance_that_does_not_answer_is_told(seen: dict[str, Any]) -> Non
     assert "IRQBALANCE_BANNED_CPULIST=2-3,6" in told[0]
     assert not any("irqbalance" in one for one in beside["guarding"]["warnings"])
     assert "irqbalance" in beside["stopped"]["moved"]
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_daemon_keeps_interrupts_off_slices_and_a_release_gives_them_back(kernel: Kernel, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("on a disk that goes away and comes back")
+    command = ["python3", "-m", "tests.interrupts.under_daemon"]
+    done = run_in_vm(command, kernel=kernel, smp="8", shares=[tmp_path], timeout_s=900)
+    assert done.status == 0, done.output[-6000:]
+    assert " 0 failed" in done.output

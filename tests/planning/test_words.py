@@ -9,7 +9,7 @@ from pinfold.planning.ledger import Ledger
 from pinfold.planning.planner import World, plan
 from pinfold.planning.policy import Manage, Policy, TopologyPolicy
 from pinfold.planning.reasons import Decision, HintWeighed, Outcome, Refused, Regime, Word
-from pinfold.planning.words import NOTE_BYTES, event, in_words
+from pinfold.planning.words import NOTE_BYTES, event, in_words, trap_event
 from pinfold.pods.model import Intent, Managed, Pod, PodUid, QosClass
 from tests.machines import D80, H12
 from tests.planning.pods import app, init, pod, sidecar
@@ -102,7 +102,7 @@ def decision(outcome: Outcome, refusal: Refused | None = None, **rest: object) -
     [
         pytest.param(decision(Outcome.PINNED, pool=CpuSet.parse("2-5")), "PoolPinned", "owns CPUs 2-5", id="pinned"),
         pytest.param(decision(Outcome.PINNED), "PoolPinned", "container by container", id="slices"),
-        pytest.param(decision(Outcome.UNMANAGED, notes=("a trap",)), "PoolNotManaged", "because. a trap.", id="a-trap"),
+        pytest.param(decision(Outcome.UNMANAGED), "PoolNotManaged", "because.", id="not-managed"),
         pytest.param(
             decision(Outcome.SHARED, Refused(Word.SMT_ALIGNMENT, "no cores", can_pass=False)),
             "SMTAlignmentError",
@@ -119,8 +119,8 @@ def test_an_event_has_the_kubelets_word_and_all_that_its_author_should_know(
 
 
 def test_an_events_note_is_never_longer_than_the_api_server_takes() -> None:
-    reason, note = event(decision(Outcome.PINNED, pool=CpuSet.parse("2"), notes=("ä" * 2000,)))
-    assert reason == "PoolPinned"
+    reason, note = trap_event(decision(Outcome.PINNED, pool=CpuSet.parse("2"), notes=("ä" * 2000,)))
+    assert reason == "PodSpecTrap"
     assert NOTE_BYTES - 3 < len(note.encode()) <= NOTE_BYTES
     assert note.endswith("...")
 

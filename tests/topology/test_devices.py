@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from tests.archives import sysfs_of
 
-from pinfold.topology.devices import NodeUnknown, node_of_pci
+from pinfold.cpuset import NodeSet
+from pinfold.topology.devices import nodes_of_pci
 
 
 @pytest.fixture
@@ -26,24 +27,25 @@ def root(tmp_path: Path) -> Path:
     ],
 )
 def test_a_device_is_near_its_node(root: Path, address: str, node: int) -> None:
-    assert node_of_pci(address, root) == node
+    assert nodes_of_pci(address, root) == NodeSet.of([node])
+
+
+def test_a_device_whose_node_the_firmware_does_not_tell_is_near_none(root: Path) -> None:
+    assert nodes_of_pci("0000:00:1f.0", root) == NodeSet()
 
 
 @pytest.mark.parametrize(
-    ("address", "why"),
+    "address",
     [
-        pytest.param("0000:00:1f.0", "firmware does not tell", id="minus-one"),
-        pytest.param("0000:ff:00.0", "no PCI device 0000:ff:00.0", id="not-there"),
-        pytest.param("../../../../etc/passwd", "no PCI address", id="path"),
-        pytest.param("0000:3b:00.0/..", "no PCI address", id="path-after-an-address"),
-        pytest.param("0000:3b:00.8", "no PCI address", id="functions-end-at-7"),
-        pytest.param("", "no PCI address", id="blank"),
+        pytest.param("0000:ff:00.0", id="not-there"),
+        pytest.param("../../../../etc/passwd", id="path"),
+        pytest.param("0000:3b:00.0/..", id="path-after-an-address"),
+        pytest.param("0000:3b:00.8", id="functions-end-at-7"),
+        pytest.param("", id="blank"),
     ],
 )
-def test_what_is_not_told_has_a_reason(root: Path, address: str, why: str) -> None:
-    answer = node_of_pci(address, root)
-    assert isinstance(answer, NodeUnknown)
-    assert why in answer.why
+def test_what_is_no_device_is_told_from_that(root: Path, address: str) -> None:
+    assert nodes_of_pci(address, root) is None
 
 
 @pytest.mark.parametrize(
@@ -54,4 +56,4 @@ def test_what_is_not_told_has_a_reason(root: Path, address: str, why: str) -> No
     ],
 )
 def test_real_devices(machine: str, address: str, node: int) -> None:
-    assert node_of_pci(address, sysfs_of(machine)) == node
+    assert nodes_of_pci(address, sysfs_of(machine)) == NodeSet.of([node])

@@ -32,13 +32,13 @@ def until(what: str, holds: Callable[[], object], patience_s: float = PATIENCE_S
 class Daemon:
     """`pinfold run` as a process, and what it says of itself over its endpoint."""
 
-    ARGUMENTS = ("--manifests", str(MANIFESTS), *OPTIONS, "--set", "cpuManagerReconcilePeriod=1h")
+    ARGUMENTS: tuple[str, ...] = ("--manifests", str(MANIFESTS), *OPTIONS, "--set", "cpuManagerReconcilePeriod=1h")
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
         log = LOG.open("ab")
         self.began = LOG.stat().st_size
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "pinfold", "run", *self.ARGUMENTS], stderr=log, stdout=log
+            [sys.executable, "-m", "pinfold", "run", *self.ARGUMENTS, *options], stderr=log, stdout=log
         )
         if not until("the daemon is ready", lambda: self.get("/readyz")):
             sys.exit(f"the daemon did not become ready:\n{LOG.read_text()[-3000:]}")

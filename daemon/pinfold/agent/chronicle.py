@@ -11,14 +11,21 @@ import structlog
 from pinfold.agent.enforcement import Enforced
 from pinfold.cgroups.executor import Outcome as WriteOutcome
 from pinfold.cgroups.executor import Result
+from pinfold.cgroups.newcomers import Confined, Late
 from pinfold.cgroups.paths import CgroupPath
 from pinfold.cgroups.verify import Cause, Drift
+from pinfold.interrupts import files as irq_files
+from pinfold.interrupts.guard import Guarded
 from pinfold.planning.ledger import Ledger
 from pinfold.planning.planner import Plan
 from pinfold.planning.reasons import Decision, Outcome
-from pinfold.pods.model import InvalidPod, PodUid
+from pinfold.planning.regime import NO_INTENT
+from pinfold.pods.model import InvalidPod, Pod, PodUid
 from pinfold.report.counters import Counters
 from pinfold.report.snapshot import Moment, remembered
+
+INTERRUPT = "interrupt"
+"""What it is counted under that somebody put an interrupt back."""
 
 log = structlog.get_logger()
 
@@ -27,6 +34,7 @@ class Chronicle:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._decisions: dict[PodUid, Decision] = {}
+        self._traps: dict[PodUid, tuple[str, ...]] = {}
         self._invalid: frozenset[InvalidPod] = frozenset()
         self._residual: frozenset[Drift] = frozenset()
         self.counters = Counters()
@@ -71,6 +79,20 @@ class Chronicle:
                 log.info("pool.freed", pod=f"{entry.namespace}/{entry.name}", pod_uid=uid, cpus=str(entry.owned))
                 self.moment("pool.freed", f"{entry.namespace}/{entry.name}", f"CPUs {entry.owned} are free again")
         self._decisions = {one.uid: one for one in plan.decisions}
+        return fresh
+
+    def trapped(self, plan: Plan, pods: Iterable[Pod]) -> tuple[Decision, ...]:
+        """Decisions whose notes were not told yet; a pod that asks for nothing is in no trap."""
+        asking = {pod.uid for pod in pods if pod.resources or pod.intent != NO_INTENT}
+        noted = {
+            one.uid: one
+            for one in plan.decisions
+            if one.notes and (one.outcome is not Outcome.UNMANAGED or one.uid in asking)
+        }
+        fresh = tuple(one for uid, one in noted.items() if one.notes != self._traps.get(uid))
+        for one in fresh:
+            log.warning("pod.trapped", pod=one.full_name, pod_uid=one.uid, notes=one.notes)
+        self._traps = {uid: one.notes for uid, one in noted.items()}
         return fresh
 
     def _tell(self, decision: Decision) -> None:
@@ -153,6 +175,37 @@ class Chronicle:
             reason=drift.cause.value,
         )
         self.moment("cpuset.drifted", pod, f"{drift.path}/{drift.file}: {drift.have!r} instead of {drift.want!r}")
+
+    def started(self, late: Iterable[Late], names: Mapping[PodUid, str]) -> None:
+        """Containers whose program ran before it was confined."""
+        for one in late:
+            pod = _name(names, one.pod)
+            log.warning("container.started_outside", pod=pod, container=one.container, outside_pool=one.outside_pool)
+            where = "its pod's pool" if one.outside_pool else "what it is given of its pod's pool"
+            self.moment("container.started_outside", pod, f"{one.container or 'a container'} started outside {where}")
+            self.counters = self.counters.started_outside(one.outside_pool, 1)
+
+    def confined(self, confined: Iterable[Confined]) -> None:
+        for one in confined:
+            self.counters = self.counters.confined(
+                one.scope.value, {phase.value: seconds for phase, seconds in one.after_s.items()}
+            )
+
+    def guarded(self, done: Guarded) -> None:
+        """What became of interrupts; one sentence for all that went well, since a machine may have thousands."""
+        moved = [one for one in done.outcomes if one.result is irq_files.Result.DONE]
+        if moved:
+            log.info("irqs.moved", irqs=len(moved), kept_off=len(done.moves))
+        for one in done.outcomes:
+            if one.result is irq_files.Result.REFUSED:
+                log.warning("irq.refused", irq=one.irq, want=str(one.cpus), reason=one.message)
+            elif one.result is not irq_files.Result.DONE:
+                log.debug("irq.passed_over", irq=one.irq, want=str(one.cpus), reason=one.result.value)
+        if done.drifted:
+            irqs = ", ".join(sorted(done.drifted, key=lambda irq: (len(irq), irq)))
+            log.warning("irqs.drifted", irqs=irqs)
+            self.moment("irqs.drifted", "", f"interrupts {irqs} were put back on guarded CPUs")
+            self.counters = self.counters.mended({INTERRUPT: len(done.drifted)})
 
     def reconciled(self, seconds: float, enforced: Enforced | None) -> None:
         done = enforced.count(Result.DONE) if enforced else 0

@@ -58,7 +58,7 @@ def _serve(config: Config, load: Callable[[], Config]) -> Config | None:
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, heard)
     try:
-        metrics = _metrics_port(config, agent.sources.server)
+        metrics = metrics_port(config, agent.sources.server)
         with Endpoint(readings, config.report.listen, metrics, config.report.socket):
             log.info("daemon.started", version=__version__, node=config.node_name)
             while True:
@@ -73,7 +73,7 @@ def _serve(config: Config, load: Callable[[], Config]) -> Config | None:
         state.close()
 
 
-def _metrics_port(config: Config, server: ApiServer | None) -> MetricsPort | None:
+def metrics_port(config: Config, server: ApiServer | None) -> MetricsPort | None:
     """Raises ConfigError, CertificateError."""
     report = config.report
     if not report.metrics_listen:

@@ -5,6 +5,7 @@ What to write is decided in ``cgroups``; here it is done, in an order that survi
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -15,14 +16,17 @@ from pinfold.cgroups.files import Cgroupfs
 from pinfold.cgroups.found import Found, from_text, noted, refreshed, to_text
 from pinfold.cgroups.held import CpusetState, Held, Reading, held
 from pinfold.cgroups.layout import Enforcement, Layout, Node
-from pinfold.cgroups.paths import File
+from pinfold.cgroups.paths import CgroupPath, File
 from pinfold.cgroups.protocol import ordered
+from pinfold.cgroups.starts import has_run
 from pinfold.cgroups.tasks import Bounds, RootTasks, bindings, bounds
 from pinfold.cgroups.tree import Driver, Listing, NoTree, Tree, discover
 from pinfold.cgroups.verify import Drift, verify
 from pinfold.cgroups.wanted import wanted
 from pinfold.config import CgroupDriver, Config, Exclusivity
 from pinfold.cpuset import CpuSet
+from pinfold.interrupts import affinities
+from pinfold.interrupts.affinities import Moves
 from pinfold.planning.ledger import Ledger
 from pinfold.pods.model import PodUid
 from pinfold.state import Checkpoint
@@ -44,14 +48,22 @@ class Kept:
 
     files: Found = field(default_factory=dict)
     tasks: Bounds = field(default_factory=dict)
+    irqs: Moves = field(default_factory=dict)
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> Self:
         """Raises ValueError where it makes no sense."""
-        return cls(from_text(checkpoint.found), tasks.from_text(checkpoint.tasks))
+        return cls(
+            from_text(checkpoint.found), tasks.from_text(checkpoint.tasks), affinities.from_text(checkpoint.irqs)
+        )
 
     def into(self, checkpoint: Checkpoint) -> Checkpoint:
-        return replace(checkpoint, found=to_text(self.files), tasks=tasks.to_text(self.tasks))
+        return replace(
+            checkpoint,
+            found=to_text(self.files),
+            tasks=tasks.to_text(self.tasks),
+            irqs=affinities.to_text(self.irqs),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +90,20 @@ class Enforced:
 class NodeFs(Listing, Reading, Kernel, Protocol):
     """`files.Cgroupfs`, or what wraps it."""
 
+    def made_at(self, path: CgroupPath, /) -> float: ...
+
     def close(self) -> None: ...
 
 
 class NodeCgroups:
     """This node's cgroup tree, as the configuration says where it is and how pools are held."""
 
-    def __init__(self, config: Config, fs: NodeFs | None = None) -> None:
-        """Raises CgroupError where cgroup2 is not mounted as configured."""
+    def __init__(
+        self, config: Config, fs: NodeFs | None = None, runs: Callable[[CgroupPath], bool] | None = None
+    ) -> None:
+        """*runs*: whether a container's program does. Raises CgroupError where cgroup2 is not mounted as configured."""
         self.fs: NodeFs = fs or Cgroupfs(Path(config.cgroup_mount))
+        self.has_run = runs or partial(has_run, self.fs)
         self._root = config.cgroup_root
         self._driver = None if config.cgroup_driver is CgroupDriver.AUTO else Driver(config.cgroup_driver)
         self._asked = _ASKED[config.exclusivity]
@@ -128,17 +145,17 @@ class NodeCgroups:
         node: Node,
         ledger: Ledger,
         node_shared: CpuSet,
-        bound: Bounds,
+        kept: Kept,
         commit: Callable[[Kept], None],
         written: Callable[[], None] = lambda: None,
     ) -> Enforced:
-        """Make *ledger* true; *bound* are the tasks that are already.
+        """Make *ledger* true; *kept* is what is on disk.
 
         *commit* puts on disk what is about to be replaced; where it raises, nothing has been written yet. *written* is
         called between the writes and the look at what came of them.
         """
         outcomes: tuple[Outcome, ...] = ()
-        kept, overwritten = Kept(node.found, bound), False
+        bound, overwritten = kept.tasks, False
         for _ in range(ROUNDS):
             layout = wanted(node, ledger, node_shared)
             writes = ordered(node.held, layout)
@@ -147,7 +164,8 @@ class NodeCgroups:
             held = self._tasks.look() if layout.shrunk or bound else {}
             after = bounds(held, bound, shared)
             masks = bindings(held, bound, after)
-            kept = Kept(node.found, {**{task: bound[task] for task in masks if task in bound}, **after})
+            going = {task: bound[task] for task in masks if task in bound}
+            kept = replace(kept, files=node.found, tasks={**going, **after})
             commit(kept)
             self._tasks.bind({task: (cpus & held[task]) or cpus for task, cpus in masks.items()})
             done = execute(writes, self.fs)

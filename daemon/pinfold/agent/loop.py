@@ -17,6 +17,7 @@ from pinfold import __version__
 from pinfold.agent.chronicle import Chronicle
 from pinfold.agent.decision import Made
 from pinfold.agent.enforcement import Enforced, Kept, NodeCgroups
+from pinfold.agent.irqs import Irqs
 from pinfold.agent.kernel_view import pods_in_kernel
 from pinfold.agent.patience import FIRST_S, Patience
 from pinfold.agent.rebuild import rebuilt
@@ -27,22 +28,25 @@ from pinfold.cgroups.files import CgroupError
 from pinfold.cgroups.found import adopted
 from pinfold.cgroups.held import held
 from pinfold.cgroups.layout import Layout
+from pinfold.cgroups.newcomers import Newcomers, promises, unseen
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, holds
 from pinfold.cgroups.tree import NoTree, Tree
 from pinfold.cgroups.verify import Drift, verify
 from pinfold.cgroups.wanted import wanted
 from pinfold.config import Config, ConfigError, policy
 from pinfold.errors import PinfoldError
+from pinfold.interrupts.affinities import Moves
+from pinfold.interrupts.guard import Guard, Guarded
 from pinfold.planning.ledger import Ledger
 from pinfold.planning.planner import Plan, World, plan
 from pinfold.planning.policy import MemoryPolicy
 from pinfold.planning.reasons import Decision, Outcome
-from pinfold.planning.words import event
+from pinfold.planning.words import event, trap_event
 from pinfold.pods.model import InvalidPod, Pod, PodUid
 from pinfold.report import systemd
 from pinfold.report.event_sender import EventSender
 from pinfold.report.events import EventCounts, EventType, Occurrence
-from pinfold.report.snapshot import Exclusivity, Mode, PodInKernel, Snapshot, pod_statuses
+from pinfold.report.snapshot import Exclusivity, Interrupts, Mode, PodInKernel, Snapshot, pod_statuses
 from pinfold.sources.kubelet_state import Peace
 from pinfold.sources.picture import Objects
 from pinfold.sources.wakeup import Timer
@@ -87,6 +91,7 @@ class Agent:
         cgroups: NodeCgroups | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
+        guard: Guard | None = None,
     ) -> None:
         self._config, self._state, self._clock, self._now = config, state, clock, now
         self._boot = boot_id()
@@ -99,8 +104,16 @@ class Agent:
         self._kept = Kept()
         self._lost = not self._loaded()
         """The checkpoint was lost: whose pins these are must be read off the kernel."""
+        self._is_first = not self._checkpoint.generation
+        """No Pinfold looked after this node before, as far as it is known."""
         self._layout = Layout()
+        self._newcomers = Newcomers()
         self._patience = Patience()
+        self._irqs = Irqs(config.irq_guard, guard)
+        self._guarded = Guarded()
+        """What became of the interrupts."""
+        self._due = False
+        """The timer rang: look at what may have changed without a ring."""
         self._hidden: tuple[str, ...] = ()
         self._unseen_since: dict[PodUid, float] = {}
         self._refused_at: dict[PodUid, float] = {}
@@ -152,6 +165,7 @@ class Agent:
             self._sleep(timer)
             if timer.due(self._clock()):
                 self.sources.refresh()
+                self._due = True
                 timer = timer.restarted(self._clock())
         self._interrupted.clear()
 
@@ -167,6 +181,7 @@ class Agent:
         if self._events:
             self._events.close()
         self.sources.close()
+        self._irqs.close()
         self._cgroups.close()
 
     def reconcile(self) -> bool:
@@ -175,6 +190,7 @@ class Agent:
         self._look_at_s = float("inf")
         try:
             again = self._turn(self._clock())
+            self._due = False
         except PinfoldError as error:
             log.error("reconcile.failed", reason=str(error))
             self._failed(error)
@@ -202,11 +218,15 @@ class Agent:
             self._publish(began, pods, invalid, decided, {}, Mode.OBSERVING, tree.message)
             return bool(self.sources.watch({ROOT}))
         picture = _Picture(pods, invalid, tree, self.sources.names(tree, pods), self.sources.objects)
+        self._newcomers = self._newcomers.met(
+            tree, {pod.uid for pod in pods}, self._cgroups.fs.made_at, self._now(), first=self._is_first
+        )
         found = self.sources.peace()
         peace = self._peace = found if found.certain else self._peace
         if peace is None or (self._lost and not self.sources.synced):
             return False  # whose the cpusets are, or whose a pin is, is not known yet: all stays as it is
         decided = self._decide(picture, peace) if peace.cpusets else Plan(Ledger(), (), self._topology.online)
+        self._newcomers = self._newcomers.decided(decided.ledger, self._now())
         enforced = self._enforce(picture, decided, began)
         self._lost = False
         self._chronicle.reconciled(self._clock() - began, enforced)
@@ -232,16 +252,17 @@ class Agent:
         }
         running = {pod.uid for pod in active if pod.uid not in ledger.entries and _runs(pod.uid, picture)}
         policy = self._policy if peace.mems else replace(self._policy, memory_policy=MemoryPolicy.NONE)
-        world = World(self._topology, policy, active, frozenset(lingering), frozenset(running))
+        devices = self.sources.devices(active)
+        world = World(self._topology, policy, active, frozenset(lingering), frozenset(running), devices)
         decided = self._chronicle.recalled(plan(world, ledger))
         fresh = self._chronicle.decided(decided, ledger)
         if fresh or decided.ledger != ledger:
             self.decision = Made.of(picture.objects, world, ledger, decided)
-        self._tell(fresh, active)
+        self._tell(fresh, self._chronicle.trapped(decided, active), active)
         return decided
 
-    def _tell(self, fresh: Iterable[Decision], pods: Iterable[Pod]) -> None:
-        """Events on the pods whose decision is another one than before."""
+    def _tell(self, fresh: Iterable[Decision], trapped: Iterable[Decision], pods: Iterable[Pod]) -> None:
+        """Events on the pods whose decision is another one than before, and on those whose spec fell into a trap."""
         if self._events is None:
             return
         by_uid = {pod.uid: pod for pod in pods}
@@ -250,6 +271,9 @@ class Agent:
                 reason, note = event(decision)
                 kind = EventType.WARNING if decision.refusal else EventType.NORMAL
                 self._events.tell(Occurrence.of(by_uid[decision.uid], reason, "Pinning", note, self._now(), kind))
+        for decision in trapped:
+            reason, note = trap_event(decision)
+            self._events.tell(Occurrence.of(by_uid[decision.uid], reason, "Reading", note, self._now()))
 
     def _enforce(self, picture: _Picture, decided: Plan, began: float) -> Enforced:
         self._refused_at = {uid: at for uid, at in self._refused_at.items() if began - at < RETRY_S}
@@ -259,12 +283,29 @@ class Agent:
         )
         before = wanted(node, decided.ledger, decided.node_shared)
         differs = _places(verify(self._layout, node.held, self._topology.online))  # from what was made: others wrote
-        drifted = [one for one in verify(before, node.held, self._topology.online) if (one.path, one.file) in differs]
-        commit = self._committing(decided.ledger)
-        enforced = self._cgroups.enforce(
-            node, decided.ledger, decided.node_shared, self._kept.tasks, commit, self.sources.overlook_writes
-        )
+        unmade = verify(before, node.held, self._topology.online)
+        drifted = [one for one in unmade if (one.path, one.file) in differs]
         known = {pod.uid: pod.full_name for pod in picture.pods}
+        promised = promises(node, decided.ledger)
+        self._chronicle.started(unseen(self.sources.passed(), self._newcomers, node, decided.ledger), known)
+        save, looked = self._committing(decided.ledger), False
+
+        def commit(kept: Kept) -> None:
+            nonlocal looked
+            save(kept)
+            if not looked:  # in a second round those who were late are confined already
+                looked = True
+                self._newcomers, late = self._newcomers.late(promised, node.held, self._cgroups.has_run)
+                self._chronicle.started(late, known)
+
+        def written() -> None:
+            self._newcomers = self._newcomers.written(promised, self._now())
+            self.sources.overlook_writes()
+
+        enforced = self._cgroups.enforce(node, decided.ledger, decided.node_shared, self._kept, commit, written)
+        self._spare(decided.ledger, save)
+        self._newcomers, confined = self._newcomers.verified(promised, unmade, enforced.drift, self._now())
+        self._chronicle.confined(confined)
         contested = self._be_patient(drifted, enforced, picture)
         self._chronicle.enforced(enforced, drifted, known, self._patience.fought)
         # A partition that somebody unmakes while it is made is none that the kernel refuses.
@@ -300,6 +341,16 @@ class Agent:
             self._chronicle.calmed(path)
         return set(owners.values())
 
+    def _spare(self, ledger: Ledger, commit: Callable[[Kept], None]) -> None:
+        """Keep interrupts off the CPUs that the configuration says."""
+
+        def commit_moves(moves: Moves) -> None:
+            commit(replace(self._kept, irqs=moves))
+
+        if done := self._irqs.keep(ledger, self._topology, self._kept.irqs, commit_moves, due=self._due):
+            self._guarded = done
+            self._chronicle.guarded(done)
+
     def _committing(self, ledger: Ledger) -> Callable[[Kept], None]:
         def commit(kept: Kept) -> None:
             checkpoint = kept.into(replace(self._checkpoint, ledger=ledger))
@@ -316,7 +367,7 @@ class Agent:
             self._checkpoint = self._state.load(self._boot) or Checkpoint()
             self._kept = Kept.of(self._checkpoint)
         except (StateError, ValueError) as error:
-            log.error("checkpoint.lost", reason=str(error), remedy="the ledger is rebuilt from what the kernel holds")
+            log.warning("checkpoint.lost", reason=str(error), remedy="the ledger is rebuilt from what the kernel holds")
             self._chronicle.failed(error)
             self._checkpoint = Checkpoint()
             return False
@@ -327,7 +378,8 @@ class Agent:
         tree = picture.tree
         node = self._cgroups.look(tree, Ledger(), self._topology, {}, picture.names)
         self._kept = Kept(adopted(tree, node.held))
-        afresh = plan(World(self._topology, self._policy, _active(picture.pods)), Ledger())
+        active = _active(picture.pods)
+        afresh = plan(World(self._topology, self._policy, active, devices=self.sources.devices(active)), Ledger())
         ledger = rebuilt(afresh.ledger, node, self._topology.online - self._policy.reserved)
         self._chronicle.moment("ledger.rebuilt", "", f"{len(ledger.entries)} pods kept what they had")
         log.warning("ledger.rebuilt", pods=len(ledger.entries))
@@ -373,7 +425,14 @@ class Agent:
             events=self._events.counts if self._events else EventCounts(),
             recent=self._chronicle.recent,
             fought=tuple(sorted(self._patience.fought)),
-            warnings=(*self._warnings, *self._hidden, *self._fights(), *self._unseen(began, decided, kernel)),
+            interrupts=Interrupts(len(self._guarded.moves), len(self._guarded.stays)),
+            warnings=(
+                *self._warnings,
+                *self._hidden,
+                *self._guarded.warnings,
+                *self._fights(),
+                *self._unseen(began, decided, kernel),
+            ),
         )
         changed = before is None or replace(after, counters=before.counters) != before
         self._snapshot = replace(after, generation=after.generation + changed, at=self._now())

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pinfold.agent.enforcement import Enforced, Kept, NodeCgroups
@@ -14,7 +14,11 @@ from pinfold.cgroups.verify import Drift, verify
 from pinfold.cgroups.wanted import wanted
 from pinfold.cgroups.writes import Write
 from pinfold.config import Config
+from pinfold.cpuset import CpuSet
 from pinfold.errors import PinfoldError
+from pinfold.interrupts.affinities import Ground, IrqId, Moves
+from pinfold.interrupts.files import IrqError
+from pinfold.interrupts.guard import Guard, Guarded
 from pinfold.planning.ledger import Ledger
 from pinfold.sources.bundles import Bundles
 from pinfold.state import Checkpoint, StateDirectory, StateError, boot_id, load
@@ -39,9 +43,20 @@ class Release:
 
     writes: tuple[Write, ...]
     """In order; with *dry_run* what would be written first."""
-    enforced: Enforced | None
+    irqs: Mapping[IrqId, CpuSet]
+    """The affinities that are given back, first of all."""
+    enforced: Enforced | None = None
     """None: nothing was done."""
+    guarded: Guarded = Guarded()  # noqa: RUF009 immutable
+    """What became of the interrupts."""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all was given back, as far as it was tried."""
+        return self.enforced is None or not (
+            self.enforced.drift or self.enforced.count(Result.REFUSED) or self.guarded.moves
+        )
 
 
 def compare(config: Config) -> Comparison:
@@ -76,17 +91,28 @@ def release(config: Config, *, dry_run: bool = False) -> Release:
             kept = Kept(adopted(tree, cgroups.look(tree, Ledger(), topology, {}, {}).held))
         node = cgroups.look(tree, Ledger(), topology, kept.files, {})
         writes = ordered(node.held, wanted(node, Ledger(), topology.online))
-        if dry_run:
-            return Release(writes, None, warnings)
+        with closing(Guard()) as guard:
+            try:
+                irqs = guard.returns(kept.irqs)
+            except IrqError as error:
+                irqs, warnings = {}, (*warnings, str(error))
+            if dry_run:
+                return Release(writes, irqs, warnings=warnings)
 
-        def commit(left: Kept) -> None:
-            """What is left to give back stays on disk, so that a release that dies can be repeated."""
-            state.save(left.into(Checkpoint()), boot)
+            def commit(left: Kept) -> None:
+                """What is left to give back stays on disk, so that a release that dies can be repeated."""
+                state.save(left.into(Checkpoint()), boot)
 
-        enforced = cgroups.enforce(node, Ledger(), topology.online, kept.tasks, commit)
-        if not enforced.drift and not enforced.count(Result.REFUSED):
+            def commit_moves(moves: Moves) -> None:
+                commit(replace(kept, irqs=moves))
+
+            guarded = guard.keep(Ground(CpuSet(), topology.online, topology.node_cpus), kept.irqs, commit_moves)
+        kept = replace(kept, irqs=guarded.moves)
+        enforced = cgroups.enforce(node, Ledger(), topology.online, kept, commit)
+        done = Release(writes, irqs, enforced, guarded, (*warnings, *guarded.warnings))
+        if done.is_whole:
             state.discard()
-        return Release(writes, enforced, warnings)
+        return done
 
 
 def _tree(cgroups: NodeCgroups) -> Tree:

@@ -68,6 +68,16 @@ class Cgroupfs:
         except OSError as error:
             raise ReadRefusedError(f"{path or '/'} cannot be listed: {error.strerror}") from error
 
+    def made_at(self, path: CgroupPath) -> float:
+        """When *path* was made, in seconds since the epoch; infinite where it is gone.
+
+        To be asked when it is new. The kernel gives its directory a time when somebody first looks it up, which its
+        maker does at once, and another one when something is made in it that has extended attributes (systemd).
+        """
+        with suppress(CgroupGoneError), self._directory(path) as directory:
+            return os.fstat(directory).st_ctime
+        return float("inf")
+
     def read(self, path: CgroupPath, file: str) -> str | None:
         """The text of a control file without the newline at its end; None where file or cgroup is not there."""
         return self.read_all(path, (file,)).get(file)

@@ -111,14 +111,14 @@ class RootTasks:
 
     def _is_kernel_thread(self, pid: int) -> bool:
         try:
-            return bool(int(_stat(self._proc / str(pid))[_FLAGS]) & _PF_KTHREAD)
+            return bool(int(stat_fields(self._proc / str(pid))[_FLAGS]) & _PF_KTHREAD)
         except OSError:
             return False
 
     def _id(self, where: Path, tid: int) -> TaskId:
-        return TaskId(f"{tid}:{_stat(where)[_STARTTIME]}")
+        return TaskId(f"{tid}:{stat_fields(where)[_STARTTIME]}")
 
 
-def _stat(where: Path) -> list[str]:
-    """The fields behind the name, which itself may hold anything."""
+def stat_fields(where: Path) -> list[str]:
+    """The fields of proc_pid_stat(5) behind the name, which itself may hold anything."""
     return (where / "stat").read_text(errors="replace").rpartition(")")[2].split()

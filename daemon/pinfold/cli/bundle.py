@@ -102,7 +102,7 @@ def _opened(name: str) -> BinaryIO:
     if name == "-":
         if sys.stdout.isatty():
             raise BundleError("a bundle is no text for a terminal. Name a file, or send it on: pinfold bundle - > FILE")
-        return sys.stdout.buffer
+        return os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     try:
         return os.fdopen(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
     except OSError as error:

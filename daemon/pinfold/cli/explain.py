@@ -3,7 +3,6 @@
 from argparse import Namespace
 from collections.abc import Iterator
 
-from pinfold.cli.connection import status
 from pinfold.cli.node_map import Json
 from pinfold.cli.output import say, say_json
 from pinfold.cli.terminal import Ink, Line, Span, filled, paragraph, pieces, plain, table
@@ -16,6 +15,8 @@ class UnknownPodError(PinfoldError):
 
 
 def main(options: Namespace) -> int:
+    from pinfold.cli.connection import status  # plan tells with this module, and asks nobody
+
     namespace, _, name = options.pod.rpartition("/")
     document = status(options)
     pods = located(document, f"{namespace or 'default'}/{name}")

@@ -1,10 +1,6 @@
 """The machine that a command is about: this one, or another whose sysfs lies in a directory or a tar archive."""
 
-import lzma
 import re
-import tarfile
-import tempfile
-import zlib
 from pathlib import Path
 
 from pinfold.errors import PinfoldError
@@ -45,6 +41,8 @@ def machine(place: str | None) -> Topology:
         path = Path(file)
     if not path.is_file():
         raise MachineError(f"{place} is not there. Name a directory that holds sys/, or a tar archive of one.")
+    import tempfile  # half the time of a command that needs neither this nor tarfile
+
     with tempfile.TemporaryDirectory(prefix="pinfold-") as scratch:
         roots = _unpacked(path, Path(scratch))
         return read_topology(_one_of(roots, inner, path))
@@ -66,6 +64,10 @@ def _unpacked(archive: Path, scratch: Path) -> dict[str, Path]:
 
     Written are plain files under names of ours: no link, no owner and no path of the archive's comes in.
     """
+    import lzma
+    import tarfile
+    import zlib
+
     roots: dict[str, Path] = {}
     try:
         with tarfile.open(archive) as members:

@@ -6,20 +6,18 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from pinfold import __version__
-from pinfold.cli.configuration import configured
+from pinfold.cli import configuration
 from pinfold.cli.explain import explained
 from pinfold.cli.machine import machine
 from pinfold.cli.output import say, say_json
-from pinfold.cli.replay import Bundle, read_bundle, replay_json, replay_told
 from pinfold.cli.terminal import Ink, Line, Span, paragraph, plain
 from pinfold.cli.view import shown
-from pinfold.cli.whatif import WhatIfError, changes_json, changes_told, fit_json, fit_told, read_ledger, resizes
-from pinfold.config import policy
+from pinfold.cli.whatif import WhatIfError, changes_json, changes_told, fit_json, fit_told, resizes
 from pinfold.errors import PinfoldError
 from pinfold.planning.ledger import Ledger
 from pinfold.planning.planner import Plan, World, plan
@@ -30,6 +28,9 @@ from pinfold.pods.review import Review, review
 from pinfold.report.snapshot import Exclusivity, Mode, Snapshot, pod_statuses
 from pinfold.report.status import API_VERSION, to_json
 from pinfold.sources.documents import read
+
+if TYPE_CHECKING:  # what only some of its flags need is imported where they are given
+    from pinfold.cli.replay import Bundle
 
 MAX_FILE_BYTES = 1 << 20
 
@@ -67,9 +68,9 @@ class Answer:
 
 
 def main(options: Namespace) -> int:
-    bundle = read_bundle(options) if options.bundle else None
+    bundle = _bundle(options) if options.bundle else None
     topology = machine(options.sysfs or options.bundle)
-    node_policy, warnings = policy(bundle.config if bundle else configured(options), topology)
+    node_policy, warnings = bundle.policy(topology) if bundle else configuration.node_policy(options, topology)
     manifests, faults = _manifests([*options.pods, *options.add])
     there, invalid = _read(manifests, options.pods)
     added, more_invalid = _read(manifests, options.add)
@@ -103,14 +104,22 @@ def main(options: Namespace) -> int:
     else:
         _say(manifests, status, answer, options.fits)
         if bundle and is_replay:
-            say([(), *replay_told(bundle, answer.before)])
-    unlike = bundle is not None and is_replay and bool(bundle.decision.differing(answer.before))
+            say([(), *bundle.told(answer.before)])
+    unlike = bundle is not None and is_replay and bool(bundle.differing(answer.before))
     return 1 if unlike or snapshot.invalid or any(one.review.findings for one in manifests) else 0
+
+
+def _bundle(options: Namespace) -> "Bundle":
+    from pinfold.cli.replay import read_bundle
+
+    return read_bundle(options)
 
 
 def _answered(options: Namespace, world: World, ledger: Ledger, added: tuple[Pod, ...]) -> Answer:
     """Raises WhatIfError."""
     if options.ledger:
+        from pinfold.cli.ledger import read_ledger
+
         ledger = read_ledger(options.ledger, world.pods, world.policy)
         world = replace(world, lingering=frozenset(ledger.entries.keys() - {pod.uid for pod in world.pods}))
     planned = before = plan(world, ledger)
@@ -177,14 +186,14 @@ def _reviews(manifests: list[Manifest]) -> list[dict[str, Any]]:
     return [{"where": one.where, "findings": list(one.review.findings), "meant": one.review.meant} for one in manifests]
 
 
-def _json(manifests: list[Manifest], status: dict[str, Any], answer: Answer, bundle: Bundle | None) -> dict[str, Any]:
+def _json(manifests: list[Manifest], status: dict[str, Any], answer: Answer, bundle: "Bundle | None") -> dict[str, Any]:
     document = {"apiVersion": API_VERSION, "kind": "Plan", "manifests": _reviews(manifests), "status": status}
     if answer.changes is not None:
         document["changes"] = changes_json(answer.changes)
     if answer.fit:
         document["fits"] = fit_json(answer.fit)
     if bundle:
-        document["replay"] = replay_json(bundle, answer.before)
+        document["replay"] = bundle.to_json(answer.before)
     return document
 
 

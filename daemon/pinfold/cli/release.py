@@ -10,6 +10,8 @@ from pinfold.cgroups.writes import Write
 from pinfold.cli.configuration import configured
 from pinfold.cli.output import say, say_json
 from pinfold.cli.terminal import Ink, Line, Span, filled, paragraph, pieces, plain
+from pinfold.cpuset import CpuSet
+from pinfold.interrupts.affinities import BANNED, IrqId
 
 _FINE = {Result.DONE, Result.GONE}
 
@@ -22,16 +24,12 @@ def main(options: Namespace) -> int:
         say_json(_json(released))
     else:
         say(_text(released))
-    return 0 if _whole(released) else 1
-
-
-def _whole(released: Release) -> bool:
-    done = released.enforced
-    return done is None or (not done.drift and all(one.result in _FINE for one in done.outcomes))
+    return 0 if released.is_whole else 1
 
 
 def _json(released: Release) -> dict[str, object]:
     done = released.enforced
+    results = _results(released)
     return {
         "writes": [_write(one) for one in released.writes] if done is None else [],
         "outcomes": [
@@ -41,6 +39,10 @@ def _json(released: Release) -> dict[str, object]:
         "left": [
             {"cgroup": one.path, "file": one.file.value, "want": one.want, "have": one.have}
             for one in (done.drift if done else ())
+        ],
+        "interrupts": [
+            {"irq": irq, "cpus": str(cpus), "result": results.get(irq, "") if done else ""}
+            for irq, cpus in released.irqs.items()
         ],
     }
 
@@ -54,20 +56,38 @@ def _text(released: Release) -> Iterator[Line]:
     if done is None:
         for write in released.writes:
             yield from _told("would be", write)
-        yield from paragraph("", f"{len(released.writes)} writes would give everything back; nothing was written")
+        for irq, cpus in released.irqs.items():
+            yield from _interrupt("would be", irq, cpus)
+        count = len(released.writes) + len(released.irqs)
+        yield from paragraph("", f"{count} writes would give everything back; nothing was written")
         return
+    results = _results(released)
+    for irq, cpus in released.irqs.items():
+        result = results.get(irq, "")
+        yield from _interrupt(result, irq, cpus, Ink.PLAIN if result in _FINE else Ink.BAD)
     for outcome in done.outcomes:
         yield from _outcome(outcome)
     for one in done.drift:
         text = f"{one.path}/{one.file} has {one.have or 'nothing'}, not {one.want or 'nothing'}"
         yield from filled((Span("left     ", Ink.BAD),), pieces(text))
-    yield from paragraph("", "everything is given back" if _whole(released) else "not everything is given back")
+    yield from paragraph("", "everything is given back" if released.is_whole else "not everything is given back")
 
 
 def _outcome(outcome: Outcome) -> list[Line]:
     fine = outcome.result in _FINE
     lines = _told(outcome.result, outcome.write, Ink.PLAIN if fine else Ink.BAD)
     return lines if fine else [*lines, *paragraph("         ", outcome.message)]
+
+
+def _results(released: Release) -> dict[IrqId, str]:
+    """What became of each interrupt; of irqbalance's list, whether it was told."""
+    results = {one.irq: one.result.value for one in released.guarded.outcomes}
+    told = Result.REFUSED if BANNED in released.guarded.moves else Result.DONE
+    return {BANNED: told.value, **results}
+
+
+def _interrupt(what: str, irq: IrqId, cpus: CpuSet, ink: Ink = Ink.PLAIN) -> list[Line]:
+    return filled((Span(f"{what:9}", ink),), pieces(f"interrupt {irq} = {cpus or 'nothing'}"))
 
 
 def _told(what: str, write: Write, ink: Ink = Ink.PLAIN) -> list[Line]:

@@ -13,9 +13,11 @@ from typing import Any
 
 from pinfold.agent.decision import DecisionError, Json, Made
 from pinfold.cli.terminal import Ink, Line, paragraph
-from pinfold.config import Config, load
+from pinfold.config import Config, load, policy
 from pinfold.errors import PinfoldError
 from pinfold.planning.planner import Plan
+from pinfold.planning.policy import Policy
+from pinfold.topology.model import Topology
 
 MAX_DOCUMENT_BYTES = 64 << 20
 _WANTED = ("bundle.json", "config.json", "decision.json")
@@ -30,6 +32,34 @@ class Bundle:
     about: Json
     config: Config
     decision: Made
+
+    def policy(self, topology: Topology) -> tuple[Policy, tuple[str, ...]]:
+        """As ``config.policy``."""
+        return policy(self.config, topology)
+
+    def differing(self, decided: Plan) -> tuple[tuple[Json | None, Json | None], ...]:
+        return self.decision.differing(decided)
+
+    def to_json(self, decided: Plan) -> Json:
+        """How the replay went."""
+        return {
+            "of": {name: self.about.get(name) for name in ("version", "kernel", "madeAt")},
+            "differing": [{"then": then, "now": now} for then, now in self.differing(decided)],
+        }
+
+    def told(self, decided: Plan) -> Iterator[Line]:
+        """The same, for people."""
+        differing = self.differing(decided)
+        count = len(self.decision.outcomes)
+        pods = f"{count} pod" + "s" * (count != 1)
+        if not differing:
+            yield from paragraph("", f"The replay decides for {pods} as the node did.", Ink.HEAD)
+            return
+        yield from paragraph(
+            "", f"The replay decides for {len(differing)} of {pods} otherwise than the node did:", Ink.BAD
+        )
+        for then, now in differing:
+            yield from paragraph("  ", f"{(then or now or {}).get('pod')}: {_said(then)} there, {_said(now)} here")
 
 
 def read_bundle(options: Namespace) -> Bundle:
@@ -74,25 +104,6 @@ def _parsed(documents: dict[str, bytes], name: str, file: Path) -> dict[str, Any
     if not isinstance(document, dict):
         raise BundleError(f"{file}: {name} is no JSON object")
     return document
-
-
-def replay_json(bundle: Bundle, decided: Plan) -> Json:
-    return {
-        "of": {name: bundle.about.get(name) for name in ("version", "kernel", "madeAt")},
-        "differing": [{"then": then, "now": now} for then, now in bundle.decision.differing(decided)],
-    }
-
-
-def replay_told(bundle: Bundle, decided: Plan) -> Iterator[Line]:
-    differing = bundle.decision.differing(decided)
-    count = len(bundle.decision.outcomes)
-    pods = f"{count} pod" + "s" * (count != 1)
-    if not differing:
-        yield from paragraph("", f"The replay decides for {pods} as the node did.", Ink.HEAD)
-        return
-    yield from paragraph("", f"The replay decides for {len(differing)} of {pods} otherwise than the node did:", Ink.BAD)
-    for then, now in differing:
-        yield from paragraph("  ", f"{(then or now or {}).get('pod')}: {_said(then)} there, {_said(now)} here")
 
 
 def _said(outcome: Json | None) -> str:

@@ -46,6 +46,11 @@ class Guard:
     def close(self) -> None:
         self._irqbalance.close()
 
+    def returns(self, before: Moves) -> dict[IrqId, CpuSet]:
+        """What a release would give back of *before*; nothing is written. Raises IrqError."""
+        to = writes(self._files.look(), before, {}) if before else {}
+        return to | ({BANNED: before[BANNED].found} if BANNED in before else {})
+
     def keep(self, ground: Ground, before: Moves, commit: Callable[[Moves], None]) -> Guarded:
         """Have no interrupt that can be moved go to ``ground.guarded``; *before* is what is moved already.
 

@@ -4,7 +4,7 @@ Pure. The words of a refusal are the kubelet's; names and annotations were valid
 has to be escaped again for a terminal.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pinfold.cpuset import CpuSet, NodeSet
 from pinfold.planning.ledger import ContainerEntry, Isolation, PodEntry
@@ -16,6 +16,7 @@ NOTE_BYTES = 1024
 
 PINNED = "PoolPinned"
 NOT_MANAGED = "PoolNotManaged"
+TRAP = "PodSpecTrap"
 
 
 def event(decision: Decision) -> tuple[str, str]:
@@ -24,11 +25,17 @@ def event(decision: Decision) -> tuple[str, str]:
         reason = decision.refusal.word.value
     else:
         reason = NOT_MANAGED if decision.outcome is Outcome.UNMANAGED else PINNED
-    sentences = [_headline(decision, None), *_refusal(decision.refusal), *decision.notes]
-    note = " ".join(_sentence(one) for one in sentences)
-    if len(note.encode()) <= NOTE_BYTES:
-        return reason, note
-    return reason, note.encode()[: NOTE_BYTES - 3].decode(errors="ignore") + "..."
+    return reason, _note([_headline(decision, None), *_refusal(decision.refusal)])
+
+
+def trap_event(decision: Decision) -> tuple[str, str]:
+    """The reason and the note of the Event that tells the traps which the pod's spec fell into."""
+    return TRAP, _note(decision.notes)
+
+
+def _note(sentences: Iterable[str]) -> str:
+    note = " ".join(map(_sentence, sentences))
+    return note if len(note.encode()) <= NOTE_BYTES else note.encode()[: NOTE_BYTES - 3].decode(errors="ignore") + "..."
 
 
 def in_words(decision: Decision, entry: PodEntry | None = None) -> tuple[str, ...]:

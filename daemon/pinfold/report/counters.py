@@ -14,6 +14,7 @@ from pinfold.planning.planner import Plan
 from pinfold.planning.reasons import Decision, Outcome, Regime, Word
 from pinfold.pods.model import PodUid
 
+CONFINEMENT_BOUNDS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 RECONCILE_BOUNDS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -68,6 +69,12 @@ class Counters:
     """Once for each pod and cause."""
     assignments: Mapping[str, int] = field(default_factory=dict)
     """Containers given CPUs of their own or of a pool, by where these came from: ``node`` or ``pod``."""
+    confinement_seconds: Mapping[tuple[str, ...], Histogram] = field(default_factory=dict)
+    """Scope (``pod``, ``container``) and phase (``seen``, … ``verified``) → from the cgroup made to that."""
+    started_outside_pool: int = 0
+    """Containers whose program ran before their pod was confined to its pool."""
+    started_outside_slice: int = 0
+    """Containers whose program ran before they were confined to their slice, or to their pod's shared pool."""
 
     def reconciled(self, seconds: float, writes: int = 0, writes_refused: int = 0) -> Self:
         return replace(
@@ -75,6 +82,22 @@ class Counters:
             reconcile_seconds=self.reconcile_seconds.observed(seconds),
             writes=self.writes + writes,
             writes_refused=self.writes_refused + writes_refused,
+        )
+
+    def confined(self, scope: str, after_s: Mapping[str, float]) -> Self:
+        """*after_s*: phase → seconds from the moment in which the cgroup was made."""
+        fresh = Histogram(CONFINEMENT_BOUNDS_SECONDS)
+        observed: dict[tuple[str, ...], Histogram] = {
+            (scope, phase): self.confinement_seconds.get((scope, phase), fresh).observed(max(0.0, seconds))
+            for phase, seconds in after_s.items()
+        }
+        return replace(self, confinement_seconds={**self.confinement_seconds, **observed})
+
+    def started_outside(self, pool: int, slices: int) -> Self:
+        return replace(
+            self,
+            started_outside_pool=self.started_outside_pool + pool,
+            started_outside_slice=self.started_outside_slice + slices,
         )
 
     def mended(self, repaired: Mapping[str, int]) -> Self:

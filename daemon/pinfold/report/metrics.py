@@ -223,10 +223,28 @@ def _counted(counters: Counters) -> Iterator[Family]:
         (),
         {(): counters.reconcile_seconds},
     )
+    yield histogram(
+        "confinement_seconds",
+        "Time from a pod's or container's cgroup made to each phase; verified: confined, as the kernel says.",
+        ("scope", "phase"),
+        counters.confinement_seconds,
+    )
     refused = sum(counters.refusals.values())
     affinity = counters.refusals.get(Word.TOPOLOGY_AFFINITY, 0)
     given: Series = {("cpu", source): counters.assignments.get(source, 0) for source in ("pod", "node")}
     families: tuple[tuple[str, str, tuple[str, ...], Series], ...] = (
+        (
+            "started_outside_pool",
+            "Containers whose program ran before their pod was confined to its pool.",
+            (),
+            {(): counters.started_outside_pool},
+        ),
+        (
+            "started_outside_slice",
+            "Containers whose program ran before they were confined to their slice, or to their pod's shared pool.",
+            (),
+            {(): counters.started_outside_slice},
+        ),
         ("writes", "Cgroup files written.", (), {(): counters.writes}),
         ("writes_refused", "Writes that the kernel refused.", (), {(): counters.writes_refused}),
         (
@@ -285,6 +303,12 @@ def _health(snapshot: Snapshot) -> Iterator[Family]:
         "Cgroups that somebody rewrites as fast as they are repaired: find him and stop him.",
         (),
         {(): len(snapshot.fought)},
+    )
+    yield gauge(
+        "interrupts",
+        "Interrupts by what the guard made of them: moved off guarded CPUs, or staying there.",
+        ("state",),
+        {("moved",): snapshot.interrupts.moved, ("staying",): snapshot.interrupts.staying},
     )
     yield gauge("snapshot_timestamp_seconds", "When the loop last published.", (), {(): snapshot.at})
     yield gauge(

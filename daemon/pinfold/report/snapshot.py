@@ -167,6 +167,16 @@ class Moment:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Interrupts:
+    """What the guard made of this machine's interrupts."""
+
+    moved: int = 0
+    """Affinities that Pinfold changed."""
+    staying: int = 0
+    """Interrupts that still reach CPUs which they should not."""
+
+
 def remembered(recent: tuple[Moment, ...], new: Iterable[Moment]) -> tuple[Moment, ...]:
     """The time line with *new* at its end, and its oldest moments forgotten."""
     return (*recent, *new)[-RECENT_LIMIT:]
@@ -200,6 +210,7 @@ class Snapshot:
     """Oldest first."""
     fought: tuple[str, ...] = ()
     """Cgroups that somebody rewrites as fast as they are repaired, by path."""
+    interrupts: Interrupts = Interrupts()
     warnings: tuple[str, ...] = ()
     """What the operator should be told about this node, one sentence each."""
 

@@ -1,0 +1,214 @@
+"""Pods and containers that are there and not confined yet: how long each was so, and whose program ran too early.
+
+Pure. A pod's cgroup is confined when its pool stands, a container's when it has its slice or its pod's shared pool, by
+the kernel's word. Who is promised nothing is not measured, nor is a pod that had to wait for CPUs. Times are seconds
+since the epoch.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from pinfold.cgroups.held import Held
+from pinfold.cgroups.layout import Node, container_sets, slice_sets
+from pinfold.cgroups.paths import CgroupPath, File, above, parent
+from pinfold.cgroups.tree import PodCgroup, Tree
+from pinfold.cgroups.verify import Drift
+from pinfold.cpuset import CpuSet
+from pinfold.planning.ledger import Ledger
+from pinfold.pods.model import PodUid
+
+_CPUS = frozenset({File.CPUS, File.CPUS_EFFECTIVE, File.EXCLUSIVE, File.PARTITION})
+
+
+class Scope(StrEnum):
+    POD = "pod"
+    CONTAINER = "container"
+
+
+class Phase(StrEnum):
+    """How far a cgroup has come; each is measured from the moment in which the cgroup was made."""
+
+    SEEN = "seen"
+    """The loop knows that it is there."""
+    KNOWN = "known"
+    """A source of pods knows whose it is."""
+    DECIDED = "decided"
+    WRITTEN = "written"
+    VERIFIED = "verified"
+    """Confined, as read back from the kernel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """The CPUs that a cgroup is to be confined to."""
+
+    own: CpuSet
+    """Its slice, or what its pod's containers share; of a pod, its pool."""
+    pool: CpuSet = CpuSet()
+    """The pod's pool, where there is one."""
+    container: str = ""
+    """Empty for the pod's own cgroup."""
+
+
+Promises = Mapping[CgroupPath, Promise]
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    pod: PodUid
+    created_at: float
+    reached: Mapping[Phase, float]
+    """When it came to each phase."""
+    is_late: bool = False
+    """Its program ran before it was confined; that was told."""
+
+    def come(self, phase: Phase, at: float) -> "Newcomer":
+        """At *phase* by now; the first time counts."""
+        return self if phase in self.reached else replace(self, reached={**self.reached, phase: at})
+
+
+@dataclass(frozen=True, slots=True)
+class Confined:
+    scope: Scope
+    after_s: Mapping[Phase, float]
+    """Seconds from the moment in which the cgroup was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A container whose program ran outside its slice, or outside of what its pod's containers share."""
+
+    pod: PodUid
+    container: str
+    """Empty where it came and went before it could be named."""
+    outside_pool: bool
+    """It ran outside its pod's pool, and not only outside of what it should have had in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomers:
+    waiting: Mapping[CgroupPath, Newcomer] = field(default_factory=dict)
+    there: frozenset[CgroupPath] | None = None
+    """The cgroups of pods and containers at the last look; None: there was none yet."""
+
+    def met(
+        self,
+        tree: Tree,
+        known: Collection[PodUid],
+        made_at: Callable[[CgroupPath], float],
+        now: float,
+        *,
+        first: bool = False,
+    ) -> "Newcomers":
+        """Who is there now; *known* are the pods of the sources.
+
+        *first*: nobody looked after this node before, so that whoever is there at the first look came before us.
+        """
+        there = {path: pod.uid for pod in tree.pods.values() for path in _paths(pod)}
+        waiting = {path: one for path, one in self.waiting.items() if path in there}
+        if not (first and self.there is None):
+            for path in there.keys() - (self.there or frozenset()):
+                waiting[path] = Newcomer(there[path], min(made_at(path), now), {Phase.SEEN: now})
+        for pod in tree.pods.values():  # the pod was there before its containers, whatever its directory's time says
+            if pod.path in waiting:
+                inside = (waiting[path].created_at for path in _paths(pod) if path in waiting)
+                waiting[pod.path] = replace(waiting[pod.path], created_at=min(inside))
+        came = {path: one.come(Phase.KNOWN, now) if one.pod in known else one for path, one in waiting.items()}
+        return Newcomers(came, frozenset(there))
+
+    def decided(self, ledger: Ledger, now: float) -> "Newcomers":
+        """Pods that are known and own no CPUs wait for nothing."""
+        owners = {uid for uid, entry in ledger.entries.items() if entry.owned}
+        waiting = {
+            path: one.come(Phase.DECIDED, now) if one.pod in owners else one
+            for path, one in self.waiting.items()
+            if one.pod in owners or Phase.KNOWN not in one.reached
+        }
+        return replace(self, waiting=waiting)
+
+    def late(
+        self, promises: Promises, held: Held, has_run: Callable[[CgroupPath], bool]
+    ) -> tuple["Newcomers", list[Late]]:
+        """Whose program runs already, outside of what it is promised. To be asked right before the writes."""
+        waiting, late = dict(self.waiting), []
+        for path, one in self.waiting.items():
+            promise = promises.get(path)
+            if promise is None or not promise.container or one.is_late:
+                continue
+            outside = _outside(one.pod, promise, effective(path, held))
+            if outside and has_run(path):
+                late.append(outside)
+                waiting[path] = replace(one, is_late=True)
+        return replace(self, waiting=waiting), late
+
+    def written(self, promises: Promises, now: float) -> "Newcomers":
+        """What *promises* ask for was just written; the last time counts."""
+        waiting = {
+            path: replace(one, reached={**one.reached, Phase.WRITTEN: now}) if path in promises else one
+            for path, one in self.waiting.items()
+        }
+        return replace(self, waiting=waiting)
+
+    def verified(
+        self, promises: Promises, before: Iterable[Drift], after: Iterable[Drift], now: float
+    ) -> tuple["Newcomers", list[Confined]]:
+        """Who is confined now: no CPUs of his drift *after* the writes. Who was so *before*, too, is not measured."""
+        waiting, confined = dict(self.waiting), []
+        unconfined, drifting = ({one.path for one in drift if one.file in _CPUS} for drift in (before, after))
+        for path, one in self.waiting.items():
+            if path not in promises or path in drifting:
+                continue
+            del waiting[path]
+            if path in unconfined:
+                scope = Scope.CONTAINER if promises[path].container else Scope.POD
+                after_s = {phase: at - one.created_at for phase, at in {**one.reached, Phase.VERIFIED: now}.items()}
+                confined.append(Confined(scope, after_s))
+        return replace(self, waiting=waiting), confined
+
+
+def promises(node: Node, ledger: Ledger) -> dict[CgroupPath, Promise]:
+    """What each pod, and each container of a pod's spec, is to be confined to; nothing for all others."""
+    found: dict[CgroupPath, Promise] = {}
+    for uid, entry in ledger.entries.items():
+        if pod := node.tree.pods.get(uid):
+            if entry.cpus:
+                found[pod.path] = Promise(entry.cpus, entry.cpus)
+                sets = container_sets(entry, pod, node.names)
+            else:
+                sets = slice_sets(entry, pod, node.names, node.held)
+            for one in pod.containers:
+                if (name := node.names.get(one.id or "")) and one.path in sets:
+                    found[one.path] = Promise(sets[one.path], entry.cpus, name)
+    return found
+
+
+def unseen(passed: Iterable[CgroupPath], newcomers: Newcomers, node: Node, ledger: Ledger) -> Iterator[Late]:
+    """Containers that came and went between two looks, *passed*: who can say any more that their programs did not run?
+
+    Nor is there a name to them: they are late where the pod was not confined, or has slices.
+    """
+    pods = {pod.path: pod.uid for pod in node.tree.pods.values()}
+    for path in passed:
+        entry = ledger.entries.get(pods.get(parent(path), PodUid("")))
+        if entry and entry.cpus and path not in (newcomers.there or ()):
+            promise = Promise(CpuSet() if entry.slices else entry.cpus, entry.cpus)
+            if late := _outside(entry.uid, promise, effective(parent(path), node.held)):
+                yield late
+
+
+def effective(path: CgroupPath, held: Held) -> CpuSet:
+    """Where the kernel lets it run: without cpuset files of its own, where the nearest cgroup above may."""
+    sets = (held[one].cpus_effective for one in (path, *above(path)) if one in held)
+    return next((cpus for cpus in sets if cpus is not None), CpuSet())
+
+
+def _outside(pod: PodUid, promise: Promise, cpus: CpuSet) -> Late | None:
+    """What a program that runs on *cpus* is outside of."""
+    if cpus <= promise.own:
+        return None
+    return Late(pod, promise.container, bool(promise.pool) and not cpus <= promise.pool)
+
+
+def _paths(pod: PodCgroup) -> tuple[CgroupPath, ...]:
+    return (pod.path, *(one.path for one in pod.containers if one.id))

@@ -1,0 +1,182 @@
+"""How long a pod and its containers were there before they were confined, and who ran too early: on a model kernel."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pinfold.cgroups.paths import CgroupPath
+from pinfold.pods.model import QosClass
+from pinfold.report.counters import Counters
+from tests.agent.bench import Bench, pod
+from tests.cgroups.node import container_id, container_path, pod_path
+from tests.cpuset_model import KERNELS
+
+POD = pod_path(1, QosClass.GUARANTEED)
+ENGINE, PROXY = container_path(POD, 1, 1), container_path(POD, 1, 2)
+
+
+@pytest.fixture(params=KERNELS, ids=str)
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    made = Bench.boot(request.param, tmp_path, apiServer={"enabled": False})
+    made.start()
+    made.turn()
+    yield made
+    made.stop()
+
+
+def named(raw: dict[str, Any]) -> dict[str, Any]:
+    """As a pod's status names its containers, where there are no bundles."""
+    statuses = [
+        {"name": name, "containerID": f"containerd://{container_id(1, number)}"}
+        for number, name in enumerate(("engine", "proxy"), 1)
+    ]
+    return {**raw, "status": {"containerStatuses": statuses}}
+
+
+def begin(bench: Bench, path: CgroupPath, *, runs: bool = False) -> None:
+    """The runtime makes a container; it *runs* where it was told to start, too."""
+    assert bench.fs.world.mkdir(path) is None
+    bench.fs.world.spawn(path, path)
+    if runs:
+        bench.fs.running.add(path)
+
+
+def counted(counters: Counters, scope: str, phase: str) -> int:
+    histogram = counters.confinement_seconds.get((scope, phase))
+    return histogram.cumulative[-1] if histogram else 0
+
+
+def late(counters: Counters) -> tuple[int, int]:
+    return counters.started_outside_pool, counters.started_outside_slice
+
+
+def test_who_is_confined_before_it_starts_is_measured_and_not_late(bench: Bench) -> None:
+    bench.put(named(pod(1, 4, engine=3)))
+    bench.turn()
+    bench.appear(1, populated=False)
+    bench.turn()
+    for path in (ENGINE, PROXY):
+        begin(bench, path)
+    bench.turn()
+    bench.fs.running |= {ENGINE, PROXY}
+    counters = bench.turn().counters
+    assert {phase: counted(counters, "pod", phase) for _, phase in counters.confinement_seconds} == dict.fromkeys(
+        ("seen", "known", "decided", "written", "verified"), 1
+    )
+    assert counted(counters, "container", "verified") == 2
+    assert late(counters) == (0, 0)
+
+
+def test_a_program_that_runs_before_its_container_is_narrowed_is_late_once(bench: Bench) -> None:
+    bench.put(named(pod(1, 4, engine=3)))
+    bench.appear(1)
+    bench.turn()
+    begin(bench, ENGINE, runs=True)
+    begin(bench, PROXY)
+    snapshot = bench.turn()
+    assert late(snapshot.counters) == (0, 1), "it had the pod's pool from its birth"
+    assert [one.message for one in snapshot.recent if one.event == "container.started_outside"] == [
+        "engine started outside what it is given of its pod's pool"
+    ]
+    assert late(bench.turn().counters) == (0, 1)
+
+
+def test_a_program_that_runs_before_its_pod_is_known_is_outside_its_pool(bench: Bench) -> None:
+    """The watch lags: until then its cgroup is in the node shared pool."""
+    bench.appear(1)
+    begin(bench, ENGINE, runs=True)
+    bench.fs.made[POD] = bench.now_s - 0.5
+    bench.turn()
+    bench.now_s += 3.0
+    bench.put(named(pod(1, 4, engine=3)))
+    counters = bench.turn().counters
+    assert late(counters) == (1, 1)
+    assert counters.confinement_seconds["pod", "seen"].sum == pytest.approx(0.5)
+    assert counters.confinement_seconds["pod", "known"].sum == pytest.approx(3.5)
+    assert counters.confinement_seconds["container", "verified"].sum == pytest.approx(3.5, abs=0.6)
+
+
+def test_what_started_while_the_daemon_was_down_is_counted_when_it_is_back(bench: Bench) -> None:
+    bench.put(named(pod(2, 2)))
+    bench.appear(2)
+    bench.turn()
+    bench.stop()
+    bench.put(named(pod(1, 4, engine=3)))
+    bench.appear(1)
+    for path in (ENGINE, PROXY):
+        begin(bench, path, runs=True)
+    bench.start()
+    assert late(bench.turn().counters) == (2, 2)
+
+
+def test_pods_of_before_pinfold_first_came_are_no_late_starts(bench: Bench, tmp_path: Path) -> None:
+    bench.stop()
+    (tmp_path / "state" / "checkpoint.json").unlink(missing_ok=True)
+    bench.put(named(pod(1, 4, engine=3)))
+    bench.appear(1)
+    begin(bench, ENGINE, runs=True)
+    bench.start()
+    counters = bench.turn().counters
+    assert late(counters) == (0, 0)
+    assert not counters.confinement_seconds
+    begin(bench, PROXY, runs=True)
+    assert late(bench.turn().counters) == (0, 1)
+
+
+def test_a_restart_measures_nobody_again(bench: Bench) -> None:
+    bench.put(named(pod(1, 4, engine=3)))
+    bench.appear(1)
+    for path in (ENGINE, PROXY):
+        begin(bench, path)
+    bench.turn()
+    bench.fs.running |= {ENGINE, PROXY}
+    bench.start()
+    counters = bench.turn().counters
+    assert late(counters) == (0, 0)
+    assert not counters.confinement_seconds
+
+
+def test_a_pod_that_waited_for_cpus_is_not_measured(bench: Bench) -> None:
+    bench.put(pod(2, 12))
+    bench.appear(2)
+    bench.turn()
+    bench.put(named(pod(1, 4, engine=3)))
+    bench.appear(1)
+    begin(bench, ENGINE, runs=True)
+    before = bench.turn().counters
+    bench.take(2)
+    bench.fs.world.exit("pause-2")
+    counters = bench.turn().counters
+    assert bench.status(1).pool
+    assert (counters.confinement_seconds, late(counters)) == (before.confinement_seconds, late(before))
+
+
+def test_a_container_that_nobody_can_name_waits_in_the_pool_and_is_late_when_it_is_named(bench: Bench) -> None:
+    bench.put(pod(1, 4, engine=3))
+    bench.appear(1)
+    bench.turn()
+    begin(bench, ENGINE, runs=True)
+    assert late(bench.turn().counters) == (0, 0)
+    bench.put(named(pod(1, 4, engine=3)))
+    counters = bench.turn().counters
+    assert late(counters) == (0, 1)
+    assert counted(counters, "container", "verified") == 1
+
+
+def test_a_container_that_came_and_went_between_two_looks_is_late_where_it_could_be(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.put(named(pod(1, 4, engine=3)))
+    bench.put(pod(2, 2))
+    for number in (1, 2):
+        bench.appear(number)
+    bench.turn()
+    assert bench.agent
+    gone = {container_path(pod_path(number, QosClass.GUARANTEED), number, 9) for number in (1, 2)}
+    answers = [gone]
+    monkeypatch.setattr(bench.agent.sources, "passed", lambda: answers.pop() if answers else set())
+    assert late(bench.turn().counters) == (0, 1), (
+        "the second pod has no slice: whoever is born in it is where it belongs"
+    )

@@ -1,0 +1,74 @@
+"""How long each command takes to its answer, over a bare Python: ``python -m tests.bench.bench_cli`` prints a table.
+
+Every command is a process of its own, as in a shell; those that ask the daemon ask an endpoint of this process. The
+figures are the least of many runs, which is what the machine needs when nothing else disturbs it. ``over`` is the
+time beyond ``python -c pass``, ``ratio`` the whole in units of it. The bar is 0.15 s over.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from pinfold.report.http import Endpoint
+from pinfold.report.logs import configure
+from pinfold.report.routes import Readings
+from tests.report.samples import picture
+
+ROOT = Path(__file__).parents[2]
+MANIFEST = str(ROOT / "tests/vm/workloads/match-engine.yaml")
+BAR_S = 0.15
+RUNS = 20
+
+
+def measured(*argv: str, status: int = 0) -> float:
+    """Seconds of one run of *argv*."""
+    null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_WRONLY, 0) for fd in (1, 2)]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "daemon")}
+    began = time.perf_counter()
+    pid = os.posix_spawn(argv[0], argv, environment, file_actions=null)
+    ended = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    took_s = time.perf_counter() - began
+    if ended != status:
+        raise SystemExit(f"{' '.join(argv)} ended with {ended}, not {status}")
+    return took_s
+
+
+def commands(socket: str, scratch: str) -> dict[str, tuple[tuple[str, ...], int]]:
+    """Name → the arguments, and how the command ends here: the commands of a node find no node."""
+    asked = ("--socket", socket)
+    nowhere = ("--set", f"stateDir={scratch}/state", "--set", f"cgroupMount={scratch}")
+    return {
+        "version": (("version",), 0),
+        "status": (("status", *asked), 0),
+        "explain": (("explain", "trading/match-engine", *asked), 0),
+        "topology": (("topology",), 0),
+        "plan": (("plan", "--pods", MANIFEST, "--machine", "2x8x2"), 0),
+        "plan, configured": (("plan", "--pods", MANIFEST, "--machine", "2x8x2", "--set", "manage=guaranteed"), 0),
+        "config check": (("config", "check"), 0),
+        "bundle": (("bundle", "-", *asked, *nowhere), 0),
+        "verify": (("verify", *nowhere), 1),
+        "release": (("release", "--dry-run", *nowhere), 1),
+    }
+
+
+def main() -> None:
+    configure("console", "error")
+    with tempfile.TemporaryDirectory(prefix="pinfold-bench-") as scratch:
+        socket = f"{scratch}/socket"
+        readings = Readings(picture, dict, lambda: 0.0, 30.0, decision=dict)
+        with Endpoint(readings, unix_socket=socket):
+            bare_s = min(measured(sys.executable, "-c", "pass") for _ in range(RUNS))
+            print(f"{'command':20}{'ms':>8}{'over':>8}{'ratio':>8}")
+            print(f"{'python -c pass':20}{bare_s * 1000:8.0f}{0:8.0f}{1:8.1f}")
+            for name, (arguments, status) in commands(socket, scratch).items():
+                argv = (sys.executable, "-m", "pinfold", *arguments)
+                took_s = min(measured(*argv, status=status) for _ in range(RUNS))
+                over_s = took_s - bare_s
+                late = "  over the bar" if over_s > BAR_S else ""
+                print(f"{name:20}{took_s * 1000:8.0f}{over_s * 1000:8.0f}{took_s / bare_s:8.1f}{late}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
