@@ -21,9 +21,10 @@ from queue import Empty
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.apiserver import reviews
+from tests.apiserver import execution, reviews
 from tests.apiserver.events import refused
 from tests.apiserver.faults import Drop, Fault, Garbage, Hang, Refuse, Slow
+from tests.apiserver.objects import Objects
 from tests.apiserver.store import CUT, END, ExpiredError, Pod, Store
 
 _PODS: Final = re.compile(r"/api/v1/(?:namespaces/(?P<namespace>[^/]+)/)?pods(?:/(?P<name>[^/]+))?")
@@ -58,6 +59,9 @@ class LocalApiServer:
         """By ``namespace/name``."""
         self.users: dict[str, reviews.User] = {}
         """Token → who bears it, for the reviews."""
+        self.objects = Objects()
+        self.container: execution.Container | None = None
+        """What an ``exec`` into a pod runs in; None: nobody answers."""
         self.requests: list[Request] = []
         self.token = token
         """What a request must bear; empty: anything goes."""
@@ -237,6 +241,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if self.api.token and self.headers.get("Authorization", "").lower() != f"bearer {self.api.token}".lower():
             self._refuse(401, "Unauthorized")
+        elif self.api.objects.knows(request.path):
+            self._object(request)
+        elif match := execution.PATH.fullmatch(request.path):
+            self._exec(match["name"])
         elif request.kind == "watch":
             self._watch(request)
         elif request.kind == "list" and _PODS.fullmatch(request.path):
@@ -269,7 +277,30 @@ class _Handler(BaseHTTPRequestHandler):
                 self._refuse(code, message, retry_after_s=retry_after_s)
         return True
 
+    def _object(self, request: Request) -> None:
+        code, answer = self.api.objects.answer(request.method, request.path, request.body)
+        if code >= 400:
+            self._refuse(code, answer)
+        else:
+            self._answer(code, json.dumps(answer).encode())
+
+    def _exec(self, pod: str) -> None:
+        if self.api.container is None or self.headers.get("Upgrade", "").lower() != "websocket":
+            self._refuse(404, f"no exec into {pod}")
+            return
+        self.close_connection = True
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Sec-WebSocket-Accept", execution.accepted(self.headers["Sec-WebSocket-Key"]))
+        self.send_header("Sec-WebSocket-Protocol", execution.PROTOCOL)
+        self.end_headers()
+        self.wfile.write(execution.frames(self.api.container(pod, execution.command(self.path))))
+
     def _list(self, request: Request) -> None:
+        if (match := _PODS.fullmatch(request.path)) and match["name"]:
+            self._one(match["namespace"], match["name"])
+            return
         query, store = request.query, self.api.store
         asked = query.get("resourceVersion", "")
         token = json.loads(base64.b64decode(query["continue"])) if "continue" in query else None
@@ -285,11 +316,22 @@ class _Handler(BaseHTTPRequestHandler):
             except ExpiredError as error:
                 self._refuse(410, str(error))
                 return
+        if match and match["namespace"]:
+            pods = [pod for pod in pods if pod["metadata"].get("namespace") == match["namespace"]]
+        labels = [pair.partition("=")[::2] for pair in query.get("labelSelector", "").split(",") if pair]
+        pods = [pod for pod in pods if all(pod["metadata"].get("labels", {}).get(key) == one for key, one in labels)]
         metadata = {"resourceVersion": str(version)}
         if last:
             metadata["continue"] = base64.b64encode(json.dumps({"version": version, "after": last}).encode()).decode()
         listed = {"kind": "PodList", "apiVersion": "v1", "metadata": metadata, "items": pods}
         self._answer(200, json.dumps(listed).encode())
+
+    def _one(self, namespace: str, name: str) -> None:
+        for pod in tuple(self.api.store.pods.values()):
+            if (pod["metadata"].get("namespace"), pod["metadata"]["name"]) == (namespace, name):
+                self._answer(200, json.dumps(pod).encode())
+                return
+        self._refuse(404, f'pods "{name}" not found')
 
     def _watch(self, request: Request) -> None:
         """As a real one: a version that is too old is told by an ERROR event after the 200."""

@@ -43,6 +43,8 @@ def commands(socket: str, scratch: str) -> dict[str, tuple[tuple[str, ...], int]
         "version": (("version",), 0),
         "status": (("status", *asked), 0),
         "explain": (("explain", "trading/match-engine", *asked), 0),
+        "events": (("events", *asked), 0),
+        "completion": (("completion", "bash"), 0),
         "topology": (("topology",), 0),
         "plan": (("plan", "--pods", MANIFEST, "--machine", "2x8x2"), 0),
         "plan, configured": (("plan", "--pods", MANIFEST, "--machine", "2x8x2", "--set", "manage=guaranteed"), 0),

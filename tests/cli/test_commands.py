@@ -15,6 +15,7 @@ from tests.report.samples import picture
 
 from pinfold import __version__
 from pinfold.cli.configuration import node_policy
+from pinfold.cli.described import commands
 from pinfold.config import DEFAULT_PATH, Config, policy
 from pinfold.report.http import Endpoint
 from pinfold.report.routes import Readings
@@ -134,6 +135,17 @@ def test_a_pod_that_is_not_known_is_told(daemon: Daemon, pod: str, remedy: str) 
     assert "\x1b" not in ended.stderr
 
 
+def test_events_are_told_oldest_first_for_the_node_or_for_one_pod(daemon: Daemon) -> None:
+    ended = pinfold("events", "--socket", daemon.socket)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert max(map(len, ended.stdout.splitlines())) <= 80
+    names = [moment.event for moment in picture().recent]
+    assert [line.split()[2] for line in ended.stdout.splitlines() if line.startswith("20")] == names
+    one = pinfold("events", "db/postgres", "--socket", daemon.socket, "-o", "json")
+    assert {moment["pod"] for moment in json.loads(one.stdout)["events"]} == {"db/postgres"}
+    assert "nothing of a/b is remembered since 20" in pinfold("events", "a/b", "--socket", daemon.socket).stdout
+
+
 def imported(*arguments: str) -> set[str]:
     """The modules that a command has loaded when it ends."""
     code = "import sys; from pinfold.cli.main import main; main(sys.argv[1:]); print(*sys.modules, sep='\\n')"
@@ -149,7 +161,7 @@ def imported(*arguments: str) -> set[str]:
     return modules
 
 
-@pytest.mark.parametrize("command", ["status", "explain"])
+@pytest.mark.parametrize("command", ["status", "explain", "events"])
 def test_asking_the_daemon_imports_none_of_its_libraries(daemon: Daemon, command: str) -> None:
     pod = ["a/b"] if command == "explain" else []
     modules = imported(command, *pod, "--socket", daemon.socket)
@@ -224,7 +236,21 @@ def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "run", "status", "explain", "topology", "plan", "bundle", "verify", "release", "config", "config check"],
+    [
+        "",
+        "run",
+        "status",
+        "explain",
+        "events",
+        "completion",
+        "topology",
+        "plan",
+        "bundle",
+        "verify",
+        "release",
+        "config",
+        "config check",
+    ],
 )
 def test_help_fits_80_columns(command: str) -> None:
     ended = pinfold(*command.split(), "--help", COLUMNS="80")

@@ -63,9 +63,9 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"pinfold {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _run(commands)
-    _bundle(commands)
-    for add in (_status, _explain, _topology, _plan, _verify, _release, _config, _version):
+    for add in (_run, _bundle, _completion):
+        add(commands)
+    for add in (_status, _explain, _events, _topology, _plan, _verify, _release, _config, _version):
         add(commands).add_argument("-o", "--output", choices=["text", "json"], default="text")
     return top
 
@@ -93,6 +93,12 @@ def _status(commands: "_Commands[argparse.ArgumentParser]") -> argparse.Argument
 def _explain(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentParser:
     command = _command(commands, "explain", "Say what a pod got, why, and what the kernel says.")
     command.add_argument("pod", metavar="NAMESPACE/POD")
+    return _connected(command)
+
+
+def _events(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+    command = _command(commands, "events", "Tell what was decided and what happened lately, oldest first.")
+    command.add_argument("pod", metavar="NAMESPACE/POD", nargs="?", help="only what concerns this pod")
     return _connected(command)
 
 
@@ -142,6 +148,13 @@ def _bundle(commands: "_Commands[argparse.ArgumentParser]") -> argparse.Argument
     )
     _configured(command)
     return _connected(command)
+
+
+def _completion(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+    what = "Write what completes this command line in a shell: source <(pinfold completion bash)"
+    command = _command(commands, "completion", what)
+    command.add_argument("shell", choices=["bash", "zsh", "fish"])
+    return command
 
 
 def _config(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentParser:
