@@ -234,24 +234,7 @@ def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
     assert ended.stderr.startswith("usage: pinfold")
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "",
-        "run",
-        "status",
-        "explain",
-        "events",
-        "completion",
-        "topology",
-        "plan",
-        "bundle",
-        "verify",
-        "release",
-        "config",
-        "config check",
-    ],
-)
+@pytest.mark.parametrize("command", ["", *(command.name for command in commands())])
 def test_help_fits_80_columns(command: str) -> None:
     ended = pinfold(*command.split(), "--help", COLUMNS="80")
     assert ended.returncode == 0
