@@ -8,16 +8,19 @@ FROM ${PYTHON} AS build
 WORKDIR /src
 COPY deploy/image/ deploy/image/
 RUN python -m venv --without-pip /opt/pinfold \
- && pip install --no-cache-dir --no-deps --require-hashes -r deploy/image/build-requirements.txt \
- && pip --python /opt/pinfold/bin/python install --no-cache-dir --no-compile --no-deps --only-binary :all: \
+ && python -m venv /build \
+ && /build/bin/pip install --no-cache-dir --no-deps --require-hashes -r deploy/image/build-requirements.txt \
+ && /build/bin/pip --python /opt/pinfold/bin/python install --no-cache-dir --no-compile --no-deps --only-binary :all: \
       --require-hashes -r deploy/image/requirements.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY daemon/ daemon/
 # kubernetes.aio is 41 MiB that nothing imports.
-RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \
- && pip --python /opt/pinfold/bin/python install --no-cache-dir --no-compile --no-deps dist/*.whl \
+RUN /build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \
+ && /build/bin/pip --python /opt/pinfold/bin/python install --no-cache-dir --no-compile --no-deps dist/*.whl \
  && rm -rf /opt/pinfold/lib/python3*/site-packages/kubernetes/aio \
  && /opt/pinfold/bin/pinfold --version
+# What is in it: /opt/pinfold/sbom.cdx.json, licences by name; their texts lie beside each package.
+RUN /opt/pinfold/bin/python deploy/image/sbom.py > /opt/pinfold/sbom.cdx.json
 
 FROM ${PYTHON}
 LABEL org.opencontainers.image.title="Pinfold" \

@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 KERNELS ?= 6.1 6.12
 
-.PHONY: demo test test-vm lint format differential bench prove docs tools clean
+.PHONY: demo test test-vm test-image lint format differential bench prove docs tools clean
 
 demo: $(VENV)/ready
 	$(BIN)/python -m tests.vm --setup
@@ -13,11 +13,14 @@ demo: $(VENV)/ready
 
 test: $(VENV)/ready
 	-$(BIN)/python -m tests.vm --setup
-	$(BIN)/pytest -m "not vm or smoke"
+	$(BIN)/pytest -m "(not vm and not image) or smoke"
 
 test-vm: $(VENV)/ready
 	$(BIN)/python -m tests.vm --setup
 	PINFOLD_TEST_KERNELS="$(KERNELS)" $(BIN)/pytest -m "vm and not smoke"
+
+test-image: $(VENV)/ready
+	$(BIN)/pytest -m image
 
 lint: $(VENV)/ready
 	$(BIN)/pytest tests/test_house.py

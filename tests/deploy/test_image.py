@@ -1,4 +1,4 @@
-"""The Dockerfile and its pins; no image is built here."""
+"""The Dockerfile and its pins; the image is built in test_image_build."""
 
 import re
 import subprocess
