@@ -1,6 +1,6 @@
 """The write protocol on model kernels: lives of a node, others who write, and a crash after every single write.
 
-PINFOLD_LIVES=200 has each test try as many lives as that.
+PINFOLD_LIVES=200 has each test try as many lives as that; `prefixes` counts by transitions.
 """
 
 import os
@@ -10,28 +10,18 @@ import pytest
 
 from pinfold.cgroups.layout import Enforcement
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, holds
-from pinfold.cgroups.writes import Write
-from pinfold.planning.ledger import Ledger
-from tests.cpuset_model import V6_1, V6_12, V7_3, Kernel
+from tests.cpuset_model import Kernel
 
 from .lives import Life
 from .model import ModelGround
 from .node import KUBEPODS, PlayedNode
+from .prefixes import CPUS, EVENTS, GROUNDS, Prefixes
 
-CPUS, EVENTS = 12, 15
 LIVES = int(os.environ.get("PINFOLD_LIVES", "12"))
 WORDS = ("member", "root", "isolated")
 LISTS = ("", "0-11", "2-5", "0-1", "1-11", "4", "8-11")
 
-on_every_kernel = pytest.mark.parametrize(
-    ("kernel", "enforcement"),
-    [
-        pytest.param(V6_1, Enforcement.SHRINK, id="6.1-shrinking"),
-        pytest.param(V6_12, Enforcement.PARTITION, id="6.12-partitions"),
-        pytest.param(V7_3, Enforcement.PARTITION, id="7.3-partitions"),
-        pytest.param(V6_12, Enforcement.SHRINK, id="6.12-shrinking"),
-    ],
-)
+on_every_kernel = pytest.mark.parametrize(("kernel", "enforcement"), GROUNDS.values(), ids=GROUNDS)
 
 
 class MeddledLife(Life):
@@ -81,24 +71,8 @@ def test_no_write_lets_anybody_meet_an_owner_and_a_crash_converges(kernel: Kerne
 
 @on_every_kernel
 def test_a_crash_after_every_single_write_converges(kernel: Kernel, enforcement: Enforcement) -> None:
-    crashes = 0
-
-    def crash_at_each(life: MeddledLife, ledger: Ledger, writes: tuple[Write, ...]) -> None:
-        nonlocal crashes
-        for end in range(len(writes)):
-            ground = life.ground.copy()
-            twin = Life(life.node.twin(ground), 0)
-            twin.pods, twin.ledger = life.pods, ledger
-            before = twin.meetings()
-            seen = twin.carried_out(writes[:end])
-            for _ in range(4):
-                seen += twin.carried_out(twin.node.plan(ledger))
-            twin.node.settle(ledger)
-            twin.nobody_met(before, seen)
-            crashes += 1
-
+    run = Prefixes(kernel, enforcement)
     for seed in range(1000, 1000 + max(LIVES // 6, 1)):
-        life = _life(kernel, enforcement, seed)
-        life.at_prefix = lambda ledger, writes, life=life: crash_at_each(life, ledger, writes)
-        life.live(EVENTS)
-    assert crashes > LIVES
+        run.live(seed)
+    assert run.failures == []
+    assert run.passed > run.writes > LIVES
