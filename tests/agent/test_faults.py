@@ -97,17 +97,7 @@ def writes_of(bench: Bench, step: Step) -> int:
     return bench.fs.count - before
 
 
-BACK_TO_PARTITIONS = pytest.mark.xfail(
-    strict=False,
-    reason="6.12: back from shrinking, a slice beside a live pool is widened over it on the way to the empty set",
-)
-
-
-@pytest.mark.parametrize(
-    "step",
-    [pytest.param(admitted, marks=BACK_TO_PARTITIONS), grown, shrunk, ended],
-    ids=lambda step: step.__name__,
-)
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
 @pytest.mark.parametrize(
     ("kernel", "name"),
     [(V6_12, name) for name in ERRNOS]

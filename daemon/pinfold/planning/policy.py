@@ -60,8 +60,6 @@ class Rules:
     """The node shared pool never falls below what it owes (NodeSharedPoolExhausted)."""
     empty_shared_pool_by_cpu_and_memory_only: bool = True
     """Huge pages wholly taken by slices do not refuse a pod (§2.6)."""
-    sidecars_yield_to_init_slices: bool = True
-    """While a standard init container with a slice runs, shared sidecars leave that slice (§3.2)."""
     pools_without_hint: bool = True
     """Scope pod makes a pod pool also under topology policy none."""
     last_slice_shared: bool = True
