@@ -409,3 +409,17 @@ def test_two_containers_that_exchange_their_cpus_never_meet(node: PlayedNode) ->
         "pod1/c0.cpus=4-5",
         "pod1/c1.cpus=2-3",
     ]
+
+
+def test_a_partition_waits_for_a_sibling_that_has_nowhere_to_go_yet(node: PlayedNode) -> None:
+    """On 6.12 a sibling's set on one of its CPUs keeps it from being made; its own is still another pool's."""
+    for number in (1, 2, 3):
+        running(node, number, "engine")
+    node.refused = frozenset([uid(2)])
+    node.settle(ledger(*(pooled(number, pool, engine=pool) for number, pool in ((1, "2-5"), (2, "6-7"), (3, "8-9")))))
+    pods = node.tree().pods
+    node.ground.write(pods[uid(1)].path, File.PARTITION, "member")
+    node.ground.write(pods[uid(2)].path, File.CPUS, "5-6")
+    now = ledger(*(pooled(number, pool, engine=pool) for number, pool in ((1, "2-5"), (2, "8-9"), (3, "10-11"))))
+    writes = settled(node, now)
+    assert writes.index("pod3.excl=10-11") < writes.index("pod2.cpus=8-9") < writes.index("pod1.part=root")

@@ -58,8 +58,8 @@ class ExclusiveSets(Rules):
             raise FaultyState(Fault.NOTHING_TO_BALANCE)  # seen on 6.1 for any partition; read in 6.12 for the root
         if self.stale_domains:
             self.stale_domains = False
-            balanced = (group for group in self.root.walk() if group.state == State.ROOT and group.effective)
-            domains = frozenset(group.effective for group in balanced)
+            balanced = (group.effective for group in self.root.walk() if group.state == State.ROOT)
+            domains = frozenset(cpus for one in balanced if (cpus := one - self.machine.boot_isolated))
             self.machine.counted = domains - self.machine.domains
             self.machine.domains = domains
 

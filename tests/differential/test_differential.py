@@ -110,6 +110,16 @@ def test_a_difference_is_found_and_shown_by_the_shortest_sequence() -> None:
     assert lines == ["the kernel answers ok, the model ENOSPC"]
 
 
+def test_a_machine_that_a_trial_has_spoilt_shortens_nothing() -> None:
+    class Spoilt(OtherKernel):
+        def clean(self) -> None:
+            super().clean()
+            self.seen["|cpuset.cpus.effective"] = "0-5"
+
+    steps = [["write", "", "cgroup.subtree_control", "+cpuset", "", ""], ["mkdir", "K", "", "", "", ""]]
+    assert shortest(Spoilt(V6_12), steps, ["as it was seen"], "6.12", "") == (steps, ["as it was seen"])
+
+
 def test_a_file_that_reads_otherwise_is_a_difference() -> None:
     node = OtherKernel(V6_1)
     sequence = foretold(Bench(V6_1), [Step.unpacked(["write", "", "cgroup.subtree_control", "+cpuset", "", ""])])
