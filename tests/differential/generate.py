@@ -54,7 +54,7 @@ class Generator:
         if self.random.random() < 0.95:
             self._take_all(scenarios.tree(self._stage()))
         while len(steps) < LENGTH:
-            if self.random.random() < 0.35:
+            if self.random.random() < 0.45:
                 self._act()
             else:
                 self._take(self._dice(teller.world))

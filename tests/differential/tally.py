@@ -20,7 +20,6 @@ class Tally:
     kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
     met: Counter[str] = field(default_factory=Counter)
     otherwise: Counter[str] = field(default_factory=Counter)
-    example: dict[str, Moment] = field(default_factory=dict)
 
     def add(self, sequence: Sequence, passed: int) -> None:
         """Count the first *passed* steps."""

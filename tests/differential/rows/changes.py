@@ -70,7 +70,7 @@ def _ends(word: str, reason: Reason) -> Question:
 
 
 def _loses(word: str, *, last: bool, tasks: bool | None = None) -> Question:
-    """A CPU of a partition goes off; *last*: it was the only one."""
+    """A CPU of a partition without any under isolcpus= goes off; *last*: it was the only one."""
 
     def case(m: Moment) -> bool:
         if not m.switches(Op.OFFLINE) or (at := m.holder()) is None or state(m.before, at) != word:
@@ -78,7 +78,8 @@ def _loses(word: str, *, last: bool, tasks: bool | None = None) -> Question:
         if m.before.kernel.exclusive and state(m.before, at.rpartition("/")[0]) != "member":
             return False
         right = tasks is None or (_needs(m, at) if tasks else not populated(m.before, at))
-        return (len(m.before.effective(at)) == 1) == last and right
+        held = m.before.effective(at)
+        return (len(held) == 1) == last and not held & m.before.isolcpus and right
 
     return case
 

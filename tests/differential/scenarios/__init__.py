@@ -16,42 +16,42 @@ from .stage import TREE, Stage, Steps, calm, tree
 Scenario = Callable[[Stage], Steps]
 
 ALWAYS: Mapping[Scenario, int] = {
-    remote.made: 2,
+    remote.made: 1,
     remote.refused_root: 2,
     remote.controller_goes: 2,
     local.invalid_parent: 1,
     local.chain: 2,
-    local.overlap: 2,
+    local.overlap: 3,
     local.takes_all: 3,
     local.one_of_two: 2,
-    local.last_one: 4,
-    plain.parent_moves: 2,
-    plain.offline_sets: 1,
+    local.last_one: 5,
+    plain.parent_moves: 3,
+    plain.offline_sets: 2,
     plain.odd_texts: 2,
-    plain.no_more: 1,
+    plain.no_more: 2,
     plain.inner_processes: 2,
     plain.without_files: 1,
-    plain.chosen_cpus: 1,
-    plain.memory: 2,
+    plain.chosen_cpus: 2,
+    plain.memory: 3,
 }
 WITH_EXCLUSIVE: Mapping[Scenario, int] = {
     remote.grown: 1,
     remote.swapped: 1,
-    remote.below_burstable: 1,
+    remote.below_burstable: 2,
     remote.container: 1,
-    remote.takes_all: 2,
-    remote.overlapping: 2,
-    remote.ancestor_shrinks: 6,
+    remote.takes_all: 4,
+    remote.overlapping: 3,
+    remote.ancestor_shrinks: 9,
     remote.without_privilege: 2,
-    remote.emptied: 4,
-    remote.controller_goes: 2,
+    remote.emptied: 6,
+    remote.controller_goes: 1,
     local.made_offline: 3,
-    local.takes_all: 1,
+    local.takes_all: 2,
     local.one_of_two: 3,
-    local.last_one: 2,
+    local.last_one: 4,
     plain.memory_at_odds: 1,
 }
-WITH_ISOLCPUS: Mapping[Scenario, int] = {remote.isolcpus: 16}
+WITH_ISOLCPUS: Mapping[Scenario, int] = {remote.isolcpus: 24}
 
 
 def of(kernel: Kernel, *, isolated: bool) -> list[Scenario]:
