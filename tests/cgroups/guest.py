@@ -47,12 +47,6 @@ class RealGround(Cgroupfs):
     def online(self) -> CpuSet:
         return CpuSet.parse((CPUS / "online").read_text())
 
-    def make(self, path: CgroupPath, /) -> None:
-        (MOUNT / path).mkdir()
-
-    def remove(self, path: CgroupPath, /) -> None:
-        (MOUNT / path).rmdir()
-
     def spawn(self, path: CgroupPath, /) -> None:
         pid = os.fork()
         if not pid:

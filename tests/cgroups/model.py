@@ -18,8 +18,9 @@ class ModelGround:
         self.possible = world.possible
 
     @classmethod
-    def boot(cls, kernel: Kernel, cpus: int) -> Self:
-        return cls(World.boot(kernel, CpuSet.of(range(cpus)), NodeSet.of(range(2))))
+    def boot(cls, kernel: Kernel, cpus: int, isolcpus: str = "", *, may_lose: bool = False) -> Self:
+        possible, nodes = CpuSet.of(range(cpus)), NodeSet.of(range(2))
+        return cls(World.boot(kernel, possible, nodes, CpuSet.parse(isolcpus), may_lose=may_lose))
 
     def copy(self) -> "ModelGround":
         return ModelGround(self.world.copy())
@@ -62,10 +63,12 @@ class ModelGround:
         self.world = trial
 
     def make(self, path: CgroupPath, /) -> None:
-        _done(self.world.mkdir(path))
+        refused = self.world.mkdir(path)
+        _done(None if refused is Errno.EEXIST else refused)
 
     def remove(self, path: CgroupPath, /) -> None:
-        _done(self.world.rmdir(path))
+        refused = self.world.rmdir(path)
+        _done(None if refused is Errno.ENOENT else refused)
 
     def spawn(self, path: CgroupPath, /) -> None:
         self.world.spawn(path, path)

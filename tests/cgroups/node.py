@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol, Self
 
-from pinfold.cgroups.executor import Kernel, Outcome, Result, execute
+from pinfold.cgroups.executor import Outcome, Result, execute
 from pinfold.cgroups.found import Found, noted, refreshed
-from pinfold.cgroups.held import Held, Reading, held
+from pinfold.cgroups.held import Held, held
 from pinfold.cgroups.layout import Enforcement, Layout, Node
+from pinfold.cgroups.lost import Mending, are_lost, mend, searched
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, above, below
 from pinfold.cgroups.protocol import ordered
-from pinfold.cgroups.tree import Listing, Tree, discover
+from pinfold.cgroups.tree import Tree, discover
 from pinfold.cgroups.verify import verify
 from pinfold.cgroups.wanted import wanted
 from pinfold.cgroups.watch import read
@@ -28,17 +29,13 @@ QOS = {QosClass.BURSTABLE: "kubepods-burstable", QosClass.BEST_EFFORT: "kubepods
 HOST = tuple(map(CgroupPath, ("init.scope", "system.slice", "user.slice")))
 
 
-class Ground(Listing, Reading, Kernel, Protocol):
+class Ground(Mending, Protocol):
     """The kernel as Pinfold sees it, and as everybody else does."""
 
     possible: CpuSet
 
     @property
     def online(self) -> CpuSet: ...
-
-    def make(self, path: CgroupPath, /) -> None: ...
-
-    def remove(self, path: CgroupPath, /) -> None: ...
 
     def spawn(self, path: CgroupPath, /) -> None:
         """A sleeping process in *path*, which has none yet."""
@@ -129,7 +126,7 @@ class PlayedNode:
 
     def look(self, ledger: Ledger) -> Node:
         tree = self.tree()
-        state = held(self.ground, read(tree, ledger, self.found))
+        state = searched(self.ground, held(self.ground, read(tree, ledger, self.found)), self.topology.online)
         self.found = refreshed(self.found, tree, state, self.topology)
         return Node(tree, state, self.found, self.topology, self.enforcement, self.names, self.refused)
 
@@ -148,6 +145,9 @@ class PlayedNode:
 
     def step(self, ledger: Ledger) -> tuple[Outcome, ...]:
         """One pass of the loop."""
+        held = self.held(ledger)
+        if are_lost(held):
+            mend(self.ground, held[ROOT].lost)
         return execute(self.plan(ledger), self.ground)
 
     def settle(self, ledger: Ledger) -> tuple[Write, ...]:

@@ -123,7 +123,7 @@ class ExclusiveSets(Rules):
 
     def take(self, owner: Cgroup, cpus: CpuSet, state: State) -> None:
         """A partition of *state* takes *cpus* from *owner*."""
-        if not cpus & self.active <= owner.effective:
+        if not cpus & self.active <= owner.effective and not self.machine.may_lose:
             raise FaultyState(Fault.TAKES_WHAT_IS_NOT_THERE)
         if owner.parent is None:
             self.machine.taken |= cpus

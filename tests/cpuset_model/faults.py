@@ -50,7 +50,7 @@ def check(machine: Machine) -> None:
         if group.valid and group.parent is not None:
             held = group.exclusive_effective
             isolated = isolated | held if group.state == State.ISOLATED else isolated - held
-    if seen != machine.active:
+    if seen != machine.active and not machine.may_lose:
         raise FaultyState(Fault.LOST)
     if machine.isolated - machine.boot_isolated != isolated - machine.boot_isolated:
         raise FaultyState(Fault.WRONGLY_ISOLATED)

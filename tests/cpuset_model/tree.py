@@ -123,6 +123,7 @@ class Machine:
     domains: frozenset[CpuSet] = frozenset()  # the CPUs among which load is balanced
     counted: frozenset[CpuSet] = frozenset()  # domains in which the bandwidth of fair servers is on the books
     privileged: bool = True  # the writer has CAP_SYS_ADMIN
+    may_lose: bool = False  # 6.12 may enter the state in which a CPU belongs to nobody
 
     @classmethod
     def boot(cls, possible: CpuSet, nodes: NodeSet, boot_isolated: CpuSet = NO_CPU) -> "Machine":

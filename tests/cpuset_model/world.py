@@ -36,10 +36,12 @@ class World:
         nodes: NodeSet,
         isolcpus: CpuSet = CpuSet(),
         isolated: CpuSet | None = None,
+        may_lose: bool = False,
     ) -> Self:
-        """*isolated*: what cpuset.cpus.isolated reads, where that is not *isolcpus*."""
+        """*isolated*: what cpuset.cpus.isolated reads, where that is not *isolcpus*. *may_lose*: CPUs may."""
         machine = Machine.boot(cpus, nodes, isolcpus)
         machine.isolated = isolcpus if isolated is None else isolated
+        machine.may_lose = may_lose
         return cls(kernel, machine)
 
     def copy(self) -> "World":

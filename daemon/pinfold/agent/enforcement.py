@@ -4,6 +4,7 @@ What to write is decided in ``cgroups``; here it is done, in an order that survi
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -11,16 +12,17 @@ from typing import Protocol, Self
 
 from pinfold.cgroups import tasks, watch
 from pinfold.cgroups.capability import Capability, capability, may_administer
-from pinfold.cgroups.executor import Kernel, Outcome, Result, execute
-from pinfold.cgroups.files import Cgroupfs
+from pinfold.cgroups.executor import Outcome, Result, execute
+from pinfold.cgroups.files import CgroupError, Cgroupfs
 from pinfold.cgroups.found import Found, from_text, noted, refreshed, to_text
-from pinfold.cgroups.held import CpusetState, Held, Reading, held
+from pinfold.cgroups.held import CpusetState, Held, held
 from pinfold.cgroups.layout import Enforcement, Layout, Node
-from pinfold.cgroups.paths import CgroupPath, File
+from pinfold.cgroups.lost import Mending, are_lost, mend, searched
+from pinfold.cgroups.paths import ROOT, CgroupPath, File
 from pinfold.cgroups.protocol import ordered
 from pinfold.cgroups.starts import has_run
 from pinfold.cgroups.tasks import Bounds, RootTasks, bindings, bounds
-from pinfold.cgroups.tree import Driver, Listing, NoTree, Tree, discover
+from pinfold.cgroups.tree import Driver, NoTree, Tree, discover
 from pinfold.cgroups.verify import Drift, verify
 from pinfold.cgroups.wanted import wanted
 from pinfold.config import CgroupDriver, Config, Exclusivity
@@ -87,7 +89,7 @@ class Enforced:
         return sum(outcome.result is result for outcome in self.outcomes)
 
 
-class NodeFs(Listing, Reading, Kernel, Protocol):
+class NodeFs(Mending, Protocol):
     """`files.Cgroupfs`, or what wraps it."""
 
     def made_at(self, path: CgroupPath, /) -> float: ...
@@ -129,7 +131,7 @@ class NodeCgroups:
         refused: frozenset[PodUid] = frozenset(),
     ) -> Node:
         """Read everything that a layout depends on."""
-        state = held(self.fs, watch.read(tree, ledger, found))
+        state = searched(self.fs, held(self.fs, watch.read(tree, ledger, found)), topology.online)
         return Node(
             tree=tree,
             held=state,
@@ -156,6 +158,12 @@ class NodeCgroups:
         """
         outcomes: tuple[Outcome, ...] = ()
         bound, overwritten = kept.tasks, False
+        if are_lost(node.held) and (ledger.entries or node.found):
+            commit(replace(kept, files=node.found))
+            with suppress(CgroupError):  # what is still lost afterwards is told as drift
+                mend(self.fs, node.held[ROOT].lost)
+            written()
+            node = self.look(node.tree, ledger, node.topology, node.found, node.names, node.refused)
         for _ in range(ROUNDS):
             layout = wanted(node, ledger, node_shared)
             writes = ordered(node.held, layout)

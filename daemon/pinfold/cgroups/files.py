@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-from pinfold.cgroups.paths import ROOT, CgroupPath
+from pinfold.cgroups.paths import ROOT, CgroupPath, base, parent
 from pinfold.errors import PinfoldError
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -105,6 +105,26 @@ class Cgroupfs:
                 if error.errno in {errno.ENOENT, errno.ENODEV}:
                     raise CgroupGoneError(f"{path or '/'}/{file} is gone") from error
                 raise WriteRefusedError(path, file, value, error) from error
+
+    def make(self, path: CgroupPath) -> None:
+        """Make the cgroup *path*, if it is not there. Raises CgroupError."""
+        with self._directory(parent(path)) as directory:
+            try:
+                os.mkdir(base(path), dir_fd=directory)
+            except FileExistsError:
+                return
+            except OSError as error:
+                raise CgroupError(f"{path} cannot be made: {error.strerror}") from error
+
+    def remove(self, path: CgroupPath) -> None:
+        """Remove the empty cgroup *path*, if it is there. Raises CgroupError."""
+        with suppress(CgroupGoneError), self._directory(parent(path)) as directory:
+            try:
+                os.rmdir(base(path), dir_fd=directory)
+            except FileNotFoundError:
+                return
+            except OSError as error:
+                raise CgroupError(f"{path} cannot be removed: {error.strerror}") from error
 
     @contextmanager
     def _directory(self, path: CgroupPath) -> Iterator[int]:

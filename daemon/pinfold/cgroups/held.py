@@ -50,6 +50,8 @@ class CpusetState:
     """Processes in it or below."""
     has_remote_partitions: bool = False
     """The root cgroup tells, before cpuset is enabled below it: ``cpuset.cpus.isolated`` (on 6.12, not on 6.1)."""
+    lost: CpuSet = CpuSet()
+    """The root cgroup: online CPUs that neither it nor any partition has, where somebody searched for them."""
     cpu_max: str | None = None
     memory_bytes: int | None = None
     """``memory.current``: a bound for what a change of memory nodes may migrate."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pinfold.cgroups.held import MEMBER, Held
 from pinfold.cgroups.layout import Kind, Want
-from pinfold.cgroups.paths import CgroupPath, File, above, depth, holds
+from pinfold.cgroups.paths import ROOT, CgroupPath, File, above, depth, holds
 from pinfold.cgroups.writes import Write
 from pinfold.cpuset import CpuSet
 
@@ -110,6 +110,9 @@ class Moves:
             if slot.outer:
                 slot.outer.inner.append(slot)
         self._writes: list[Write] = []
+        free = held[ROOT].cpus_effective if ROOT in held else None
+        for slot in self._slots:
+            self._let_go(slot, slot.text & (free or CpuSet()))
 
     def writes(self) -> tuple[Write, ...]:
         """In their order."""
@@ -118,6 +121,15 @@ class Moves:
             self._round()
             if len(self._writes) == done and not self._give_way():
                 return tuple(self._writes)
+
+    def _let_go(self, slot: _Slot, unheld: CpuSet) -> None:
+        """Take out of a partition's set what the root cgroup still has, so that the kernel looks at it anew.
+
+        Where the set above was too small when it grew, 6.12 gives it nothing later on; and the same text does nothing.
+        """
+        stands = slot.file is File.EXCLUSIVE and self._words[slot.path] in {Kind.ROOT, Kind.ISOLATED}
+        if stands and unheld and unheld < slot.text:
+            self._set(slot, slot.text - unheld)
 
     def _round(self) -> None:
         """Containers go over within what their pool has; then the pools leave what nobody in them is on any more."""
@@ -136,8 +148,9 @@ class Moves:
 
     def _narrow(self, slot: _Slot) -> None:
         """Leave what is not its own. Where that is all it has, its new CPUs come first."""
-        if not slot.settled and not slot.inherits and (slot.kept or (slot.file is File.EXCLUSIVE and not slot.aim)):
-            self._set(slot, slot.kept)
+        kept = self._kept(slot)
+        if not slot.settled and not slot.inherits and (kept or (slot.file is File.EXCLUSIVE and not slot.aim)):
+            self._set(slot, kept)
 
     def _widen(self, slot: _Slot) -> None:
         """Come into its CPUs, as far as those who are to leave them have left and they have come to the one above."""
@@ -146,7 +159,7 @@ class Moves:
         free = slot.aim - self._taken(slot)
         if slot.outer:
             free -= slot.outer.end - slot.outer.now
-        coming = slot.kept | free
+        coming = self._kept(slot) | free
         if coming == slot.aim or (coming and self._is_up(slot) and not slot.inherits):
             for pod in slot.pods_inside():  # each for itself: the kernel may refuse one pod's CPUs
                 self._set(slot, slot.kept | (pod.aim & coming), pod.want)
@@ -176,6 +189,10 @@ class Moves:
         word = self._words[slot.path]
         if slot.file is File.EXCLUSIVE and word != MEMBER and (slot.kind is Kind.MEMBER or "invalid" in word):
             self._become(slot, Kind.MEMBER)
+
+    def _kept(self, slot: _Slot) -> CpuSet:
+        """As the slot has it; but nobody inside runs on the set of a partition that is none."""
+        return slot.kept if self._is_up(slot) else slot.now & slot.aim
 
     def _stand_up(self, slot: _Slot) -> None:
         is_up = slot.kind is Kind.MEMBER or self._words[slot.path] == slot.kind

@@ -37,7 +37,7 @@ def partitions(
             yield path, Want(why, entry.uid, _own_text(node, path, cpus), cpus, kind, owns=cpus)
         owned |= own
         yield from members(pod)
-    unions = {path: cpus | others.get(path, CpuSet()) for path, cpus in _unions(owned).items()}
+    unions = {path: cpus | others.get(path, CpuSet()) for path, cpus in _unions(node, owned).items()}
     yield from ((path, Want("pools below", exclusive=cpus)) for path, cpus in unions.items())
     yield from _trims(node, owned, unions, shared)
 
@@ -62,6 +62,7 @@ def strangers(node: Node, entries: Container[PodCgroup]) -> dict[CgroupPath, Cpu
     *entries*: the pods that Pinfold gives some.
     """
     return _unions(
+        node,
         {
             pod.path: state.exclusive
             for pod in node.tree.pods.values()
@@ -69,16 +70,19 @@ def strangers(node: Node, entries: Container[PodCgroup]) -> dict[CgroupPath, Cpu
             and found_in(node.found, pod.path, File.EXCLUSIVE) is None
             and (state := node.held.get(pod.path))
             and state.exclusive
-        }
+        },
     )
 
 
-def _unions(owned: Mapping[CgroupPath, CpuSet]) -> dict[CgroupPath, CpuSet]:
-    """For every cgroup above an owner, but the root, the CPUs owned below it."""
+def _unions(node: Node, owned: Mapping[CgroupPath, CpuSet]) -> dict[CgroupPath, CpuSet]:
+    """For every cgroup above an owner, but the root, the CPUs owned below it.
+
+    A partition that somebody made there gives its own CPUs, and would become smaller by that set.
+    """
     unions: dict[CgroupPath, CpuSet] = {}
     for path, cpus in owned.items():
         for outer in above(path):
-            if outer != ROOT:
+            if outer != ROOT and not node.is_theirs(outer):
                 unions[outer] = unions.get(outer, CpuSet()) | cpus
     return unions
 

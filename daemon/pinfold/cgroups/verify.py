@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from pinfold.cgroups.held import MEMBER, CpusetState, Held
 from pinfold.cgroups.layout import MOVE_BYTES, Layout, Want, may_move
-from pinfold.cgroups.paths import CgroupPath, File
+from pinfold.cgroups.paths import ROOT, CgroupPath, File
 from pinfold.cpuset import CpuSet
 from pinfold.pods.model import PodUid
 
@@ -27,6 +27,8 @@ class Cause(StrEnum):
     """The cpuset files are not there: the controller is not enabled above."""
     CONFINED_ABOVE = "confined-above"
     """The file holds what it should; a cgroup above has less."""
+    LOST = "belongs-to-nobody"
+    """CPUs that neither the root cgroup nor any partition has (6.12)."""
     MEMORY_NOT_MOVED = "memory-not-moved"
     """Its memory nodes stay, since a change would migrate too much at once."""
 
@@ -44,11 +46,18 @@ class Drift:
 
 def verify(layout: Layout, held: Held, online: CpuSet, move_bytes: int = MOVE_BYTES) -> tuple[Drift, ...]:
     """Where *held* is not *layout*, by path. CPUs that are not *online* are nobody's fault."""
-    found: list[Drift] = []
+    found = list(_lost(held))
     for path in sorted(layout.wants.keys() & held.keys()):
         want, state = layout.wants[path], held[path]
         found += list(_rewritten(path, want, state, move_bytes)) or _confined(path, want, state, online)
     return tuple(found)
+
+
+def _lost(held: Held) -> Iterator[Drift]:
+    root = held.get(ROOT)
+    if root and root.cpus_effective is not None and root.lost:
+        due = str(root.cpus_effective | root.lost)
+        yield Drift(ROOT, File.CPUS_EFFECTIVE, due, str(root.cpus_effective), Cause.LOST)
 
 
 def _rewritten(path: CgroupPath, want: Want, state: CpusetState, move_bytes: int) -> Iterator[Drift]:

@@ -1,0 +1,132 @@
+"""The scenes of `disturbances` on the model kernels, and on real ones in a virtual machine."""
+
+import os
+from typing import Literal
+
+import pytest
+
+from pinfold.cgroups.layout import Enforcement
+from pinfold.cgroups.lost import MENDING, are_lost, mend, searched
+from pinfold.cgroups.paths import ROOT, CgroupPath, File
+from pinfold.cgroups.verify import Cause, verify
+from pinfold.cpuset import CpuSet
+from tests.cpuset_model import V6_12, V7_3, Fault, FaultyState, Kernel
+from tests.vm.machine import run_in_vm
+
+from .disturbances import CPUS, ISOLCPUS, SCENES, Scene, Stage
+from .model import ModelGround
+from .node import KUBEPODS, PlayedNode
+
+VM_KERNELS: list[Literal["6.12", "new"]] = ["6.12", "new"]
+OUT_OF_THE_MODEL = {Fault.HALF_INVALID, Fault.ABOVE_REMOTE}
+"""States that the model names and does not go into: those scenes are the real kernels'."""
+
+
+def booted(kernel: Kernel) -> PlayedNode:
+    return PlayedNode.boot(ModelGround.boot(kernel, CPUS, str(ISOLCPUS), may_lose=True), Enforcement.PARTITION)
+
+
+@pytest.mark.parametrize("kernel", [V6_12, V7_3], ids=str)
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
+def test_afterwards_each_owner_is_alone_on_a_model(scene: Scene, kernel: Kernel) -> None:
+    try:
+        scene(booted(kernel))
+    except FaultyState as state:
+        if state.fault not in OUT_OF_THE_MODEL:
+            raise
+        pytest.skip(f"the model does not go where {state}")
+
+
+def lost_on_6_12() -> tuple[Stage, CgroupPath]:
+    stage = Stage(booted(V6_12))
+    pod = stage.pod(1, "2-5")
+    stage.spoil(KUBEPODS, File.EXCLUSIVE, "")
+    stage.spoil(pod, File.EXCLUSIVE, "")
+    return stage, pod
+
+
+def test_cpus_that_belong_to_nobody_are_told() -> None:
+    stage, _ = lost_on_6_12()
+    drift = verify(stage.node.layout(stage.ledger), stage.node.held(stage.ledger), stage.node.topology.online)
+    (lost,) = (one for one in drift if one.cause is Cause.LOST)
+    assert (lost.path, lost.want, lost.have) == (ROOT, "0-11", "0-1,6-11")
+
+
+def test_mending_goes_on_after_a_crash_at_each_of_its_writes() -> None:
+    class Dead(Exception):  # noqa: N818
+        pass
+
+    class Mortal(ModelGround):
+        lives = 0
+
+        def _live(self) -> None:
+            if self.lives == 0:
+                raise Dead
+            self.lives -= 1
+
+        def write(self, path: CgroupPath, file: str, value: str, /) -> None:
+            self._live()
+            super().write(path, file, value)
+
+        def make(self, path: CgroupPath, /) -> None:
+            self._live()
+            super().make(path)
+
+        def remove(self, path: CgroupPath, /) -> None:
+            self._live()
+            super().remove(path)
+
+    for lives in range(10):
+        stage, _ = lost_on_6_12()
+        ground = stage.node.ground
+        assert isinstance(ground, ModelGround)
+        mortal = Mortal(ground.world)
+        mortal.lives = lives
+        try:
+            mend(mortal, CpuSet.parse("2-5"))
+        except Dead:
+            assert MENDING in ground.world.paths() or are_lost(stage.node.held(stage.ledger))
+            stage.settle()
+        else:
+            assert lives > 3
+            break
+        finally:
+            assert MENDING not in ground.world.paths()
+
+
+def test_a_partition_deep_in_somebodys_slice_is_no_loss() -> None:
+    """Only where the files that are read anyway leave a CPU unexplained is the tree walked."""
+    node = booted(V6_12)
+    walked: list[CgroupPath] = []
+
+    class Watched(ModelGround):
+        def children(self, path: CgroupPath, /) -> tuple[str, ...]:
+            walked.append(path)
+            return super().children(path)
+
+    assert isinstance(node.ground, ModelGround)
+    stage = Stage(node)
+    stage.pod(1, "2-5")
+    held = node.held(stage.ledger)
+    assert searched(Watched(node.ground.world), held, node.topology.online) == held
+    assert walked == []
+    pod = stage.pods[1]
+    without = {path: state for path, state in held.items() if path != pod}
+    assert searched(Watched(node.ground.world), without, node.topology.online)[ROOT].lost == CpuSet()
+    assert pod in walked
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize(
+    "kernel", [one for one in VM_KERNELS if one in os.environ.get("PINFOLD_TEST_KERNELS", "6.12").split()]
+)
+def test_afterwards_each_owner_is_alone_on_a_real_kernel(kernel: Literal["6.12", "new"]) -> None:
+    done = run_in_vm(
+        ["python3", "-m", "tests.cgroups.disturbances"],
+        kernel=kernel,
+        smp=str(CPUS),
+        append=f"isolcpus={ISOLCPUS}",
+        timeout_s=600,
+    )
+    assert done.status == 0, done.output[-6000:]
+    assert f"{len(SCENES)} passed, 0 failed" in done.output
