@@ -174,6 +174,12 @@ class ManifestSource(_Strict):
 
 
 class KubeletSource(_Strict):
+    enabled: bool = False
+    """Ask the kubelet, too, for its pods and its configuration: it answers while the API server is away."""
+    address: str = "127.0.0.1:10250"
+    ca_file: str = ""
+    """PEM: who signed the kubelet's certificate. Empty: the certificate that it made itself, where there is one; else
+    the authority of the cluster."""
     root_dir: str = "/var/lib/kubelet"
     """Where the kubelet keeps cpu_manager_state: Pinfold enforces only beside CPU manager policy none."""
 

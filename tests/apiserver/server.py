@@ -65,6 +65,8 @@ class LocalApiServer:
         self.requests: list[Request] = []
         self.token = token
         """What a request must bear; empty: anything goes."""
+        self.configz: dict[str, Any] = {}
+        """As a kubelet, which answers /pods and /configz, it is configured so."""
         self.pages_from_cache = False
         """Honour ``limit`` at a resourceVersion too, which the watch cache of a real one does not."""
         self._port = port
@@ -249,6 +251,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._watch(request)
         elif request.kind == "list" and _PODS.fullmatch(request.path):
             self._list(request)
+        elif request.path == "/pods":
+            listed = {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": [*self.api.store.pods.values()]}
+            self._answer(200, json.dumps(listed).encode())
+        elif request.path == "/configz":
+            self._answer(200, json.dumps({"kubeletconfig": self.api.configz}).encode())
         elif request.kind == "events":
             self._event(request)
         elif request.kind == "reviews":

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from tests.apiserver import LocalApiServer, Refuse
+from tests.apiserver.certificates import made, server_context
 from tests.apiserver.reviews import User
-from tests.report.certificates import made, server_context
 from tests.report.samples import picture
 
 from pinfold.errors import PinfoldError

@@ -1,8 +1,5 @@
 """The thread that lists and watches, against an API server that can be told to fail."""
 
-import shutil
-import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 from tests.apiserver import Drop, Fault, Garbage, Hang, LocalApiServer, Refuse, Slow
+from tests.apiserver.certificates import needs_openssl, server_context
 from tests.apiserver.waiting import DEADLINE_S, until
 from tests.sources.specimens import pod, uid
 
@@ -320,17 +318,9 @@ def test_close_ends_the_thread_out_of_a_read(server: LocalApiServer, tmp_path: P
     assert watcher.source.health.errors == 0
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+@needs_openssl
 def test_a_pod_of_the_cluster_asks_over_tls_with_the_token_of_its_service_account(tmp_path: Path) -> None:
-    certificate, key = tmp_path / "ca.crt", tmp_path / "key"
-    subprocess.run(
-        f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=kubernetes "
-        f"-addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {certificate}".split(),
-        check=True,
-        capture_output=True,
-    )
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(certificate, key)
+    tls = server_context(tmp_path, stem="ca")
     token = tmp_path / "token"
     token.write_text("of-the-service-account")
     with LocalApiServer(tls=tls, token=token.read_text()) as server:

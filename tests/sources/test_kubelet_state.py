@@ -1,9 +1,13 @@
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from pinfold.sources.kubelet_state import (
+    CONFIGZ,
+    CPU_FILE,
+    MEMORY_FILE,
     Found,
     NoKubelet,
     NoState,
@@ -15,6 +19,7 @@ from pinfold.sources.kubelet_state import (
     peace,
 )
 
+CPU, MEMORY = partial(PolicyFound, where=CPU_FILE), partial(PolicyFound, where=MEMORY_FILE)
 STATIC = {
     "policyName": "static",
     "defaultCpuSet": "0,4-7",
@@ -26,11 +31,11 @@ STATIC = {
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        pytest.param('{"policyName":"none","defaultCpuSet":"","checksum":1353318690}', PolicyFound("none"), id="none"),
-        pytest.param(json.dumps(STATIC), PolicyFound("static"), id="static"),
+        pytest.param('{"policyName":"none","defaultCpuSet":"","checksum":1353318690}', CPU("none"), id="none"),
+        pytest.param(json.dumps(STATIC), CPU("static"), id="static"),
         pytest.param(
             json.dumps({"checksum": 0, "data": json.dumps(STATIC), "dataChecksum": 7}),
-            PolicyFound("static"),
+            CPU("static"),
             id="1.37-with-the-whole-as-text",
         ),
         pytest.param("", Unreadable, id="empty-after-a-crash"),
@@ -64,13 +69,25 @@ def test_a_directory_in_the_place_of_the_file_is_unreadable(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("cpu", "memory", "cpusets", "mems"),
     [
-        pytest.param(PolicyFound("none"), PolicyFound("None"), True, True, id="none-none"),
-        pytest.param(PolicyFound("none"), PolicyFound("Static"), True, False, id="the-memory-managers-mems"),
-        pytest.param(PolicyFound("none"), NoState(), True, True, id="no-memory-manager"),
-        pytest.param(PolicyFound("none"), Unreadable("x"), True, False, id="memory-unreadable"),
-        pytest.param(PolicyFound("static"), PolicyFound("None"), False, False, id="static"),
-        pytest.param(PolicyFound("of-tomorrow"), PolicyFound("None"), False, False, id="a-policy-that-is-not-known"),
-        pytest.param(Unreadable("x"), PolicyFound("None"), False, False, id="unreadable-is-not-none"),
+        pytest.param(CPU("none"), MEMORY("None"), True, True, id="none-none"),
+        pytest.param(
+            CPU("none"),
+            MEMORY("Static"),
+            True,
+            False,
+            id="the-memory-managers-mems",
+        ),
+        pytest.param(CPU("none"), NoState(), True, True, id="no-memory-manager"),
+        pytest.param(CPU("none"), Unreadable("x"), True, False, id="memory-unreadable"),
+        pytest.param(CPU("static"), MEMORY("None"), False, False, id="static"),
+        pytest.param(
+            CPU("of-tomorrow"),
+            MEMORY("None"),
+            False,
+            False,
+            id="a-policy-that-is-not-known",
+        ),
+        pytest.param(Unreadable("x"), MEMORY("None"), False, False, id="unreadable-is-not-none"),
         pytest.param(NoState(), NoState(), True, True, id="before-the-kubelets-first-start"),
         pytest.param(NoKubelet(), NoKubelet(), True, True, id="no-kubelet"),
     ],
@@ -80,3 +97,22 @@ def test_pinfold_writes_only_what_the_kubelet_leaves(cpu: Found, memory: Found, 
         case Peace(got_cpusets, got_mems, reason):
             assert (got_cpusets, got_mems) == (cpusets, mems)
             assert reason
+
+
+@pytest.mark.parametrize(
+    ("in_file", "configured", "found"),
+    [
+        pytest.param("none", "none", CPU("none"), id="both-none"),
+        pytest.param(None, "none", PolicyFound("none", CONFIGZ), id="no-file"),
+        pytest.param(None, "static", PolicyFound("static", CONFIGZ), id="no-file-and-static"),
+        pytest.param("none", "static", PolicyFound("static", CONFIGZ), id="restarted-into-static"),
+        pytest.param("static", "none", CPU("static"), id="its-file-still-holds-what-pods-own"),
+        pytest.param("static", "", CPU("static"), id="it-tells-nothing"),
+    ],
+)
+def test_who_owns_cpusets_by_either_word_owns_them(
+    tmp_path: Path, in_file: str | None, configured: str, found: Found
+) -> None:
+    if in_file:
+        (tmp_path / CPU_FILE).write_text(json.dumps({**STATIC, "policyName": in_file}))
+    assert cpu_manager(tmp_path, configured) == found

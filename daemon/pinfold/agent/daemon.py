@@ -43,7 +43,7 @@ def _serve(config: Config, load: Callable[[], Config]) -> Config | None:
     agent = Agent(config, state)
     readings = Readings(
         snapshot=agent.snapshot,
-        config=config.dumped,
+        config=lambda: agent.config.dumped(),
         heartbeat_age_seconds=agent.heartbeat_age_s,
         stale_after_seconds=2 * config.cpu_manager_reconcile_period + 60,
         cgroup_files=agent.cgroup_files,

@@ -19,6 +19,7 @@ from pinfold.agent.decision import Made
 from pinfold.agent.enforcement import Enforced, Kept, NodeCgroups
 from pinfold.agent.irqs import Irqs
 from pinfold.agent.kernel_view import pods_in_kernel
+from pinfold.agent.kubelet import completed, differing
 from pinfold.agent.patience import FIRST_S, Patience
 from pinfold.agent.rebuild import rebuilt
 from pinfold.agent.sources import Sources
@@ -47,6 +48,7 @@ from pinfold.report import systemd
 from pinfold.report.event_sender import EventSender
 from pinfold.report.events import EventCounts, EventType, Occurrence
 from pinfold.report.snapshot import Exclusivity, Interrupts, Mode, PodInKernel, Snapshot, pod_statuses
+from pinfold.sources.kubelet_config import KubeletConfig
 from pinfold.sources.kubelet_state import Peace
 from pinfold.sources.picture import Objects
 from pinfold.sources.wakeup import Timer
@@ -93,7 +95,9 @@ class Agent:
         now: Callable[[], float] = time.time,
         guard: Guard | None = None,
     ) -> None:
-        self._config, self._state, self._clock, self._now = config, state, clock, now
+        self.config = config
+        """With what was taken over from the kubelet."""
+        self._state, self._clock, self._now = state, clock, now
         self._boot = boot_id()
         self._cgroups = cgroups or NodeCgroups(config)
         self._capability = self._cgroups.capability({})
@@ -120,6 +124,9 @@ class Agent:
         self._look_at_s = float("inf")
         """When the next turn is due though nothing rings."""
         self._peace: Peace | None = None
+        self._kubelet: KubeletConfig | None = None
+        self._differing: tuple[str, ...] = ()
+        """Where the kubelet is configured otherwise."""
         self._snapshot: Snapshot | None = None
         self.decision: Made | None = None
         """The last one that changed something; read from other threads too."""
@@ -155,7 +162,7 @@ class Agent:
 
     def run(self) -> None:
         """Turn until interrupted."""
-        period_s = self._config.cpu_manager_reconcile_period
+        period_s = self.config.cpu_manager_reconcile_period
         timer = Timer(period_s, self._clock() + period_s)
         while not self._interrupted.is_set():
             for _ in range(TURNS):
@@ -208,8 +215,12 @@ class Agent:
             self._snapshot = replace(self._snapshot, counters=self._chronicle.counters)
 
     def _turn(self, began: float) -> bool:
+        if not self.sources.ready:
+            return False
         if self.sources.hotplugged():
             self._reread_machine()
+        if (told := self.sources.kubelet_config) is not self._kubelet:
+            self._hear_kubelet(told)
         pods, invalid = self.sources.pods()
         self._chronicle.invalid(invalid)
         tree = self._cgroups.discover()
@@ -218,9 +229,9 @@ class Agent:
             self._publish(began, pods, invalid, decided, {}, Mode.OBSERVING, tree.message)
             return bool(self.sources.watch({ROOT}))
         picture = _Picture(pods, invalid, tree, self.sources.names(tree, pods), self.sources.objects)
-        self._newcomers = self._newcomers.met(
-            tree, {pod.uid for pod in pods}, self._cgroups.fs.made_at, self._now(), first=self._is_first
-        )
+        known = {pod.uid for pod in pods}
+        self.sources.unknown(tree.pods.keys() - known)
+        self._newcomers = self._newcomers.met(tree, known, self._cgroups.fs.made_at, self._now(), first=self._is_first)
         found = self.sources.peace()
         peace = self._peace = found if found.certain else self._peace
         if peace is None or (self._lost and not self.sources.synced):
@@ -387,12 +398,25 @@ class Agent:
 
     def _reread_machine(self) -> None:
         """After a hotplug event. Where the configuration no longer fits, the old policy stays and that is told."""
-        self._topology = read_topology(Path(self._config.sysfs_root))
+        self._topology = read_topology(Path(self.config.sysfs_root))
         try:
-            self._policy, self._warnings = policy(self._config, self._topology)
+            self._policy, self._warnings = policy(self.config, self._topology)
         except ConfigError as error:
             self._warnings = (str(error),)
         log.info("topology.changed", cpus=str(self._topology.online), offline=str(self._topology.offline))
+
+    def _hear_kubelet(self, told: KubeletConfig | None) -> None:
+        """Its reserved CPUs are taken over at the start, so that nobody is moved for them later; then they are told."""
+        first, self._kubelet = self._snapshot is None, told
+        if told is None:
+            return
+        if first and (config := completed(self.config, told)) is not self.config:
+            try:
+                self._policy, self._warnings = policy(config, self._topology)
+                self.config = config
+            except ConfigError as error:
+                self._warnings = (*self._warnings, f"the kubelet's {error}")
+        self._differing = tuple(differing(self.config, told))
 
     def _publish(
         self,
@@ -406,7 +430,7 @@ class Agent:
     ) -> None:
         before = self._snapshot
         after = Snapshot(
-            node=self._config.node_name or platform.node(),
+            node=self.config.node_name or platform.node(),
             version=__version__,
             generation=before.generation if before else 1,
             at=before.at if before else self._now(),
@@ -428,6 +452,7 @@ class Agent:
             interrupts=Interrupts(len(self._guarded.moves), len(self._guarded.stays)),
             warnings=(
                 *self._warnings,
+                *self._differing,
                 *self._hidden,
                 *self._guarded.warnings,
                 *self._fights(),

@@ -3,7 +3,8 @@
 import os
 import selectors
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pinfold.cgroups.paths import CgroupPath, File, below
@@ -11,14 +12,16 @@ from pinfold.cgroups.tree import Tree
 from pinfold.config import Config
 from pinfold.cpuset import NodeSet
 from pinfold.errors import PinfoldError
-from pinfold.pods.model import Intent, InvalidPod, Pod
+from pinfold.pods.model import Intent, InvalidPod, Pod, PodUid
 from pinfold.pods.reader import read_pods
 from pinfold.report.snapshot import SourceHealth
 from pinfold.sources.apiserver import ApiServerPods
 from pinfold.sources.bundles import Bundles
 from pinfold.sources.cgroup_events import CgroupEvents, Change, Changes, Happening
-from pinfold.sources.client import ApiServer
+from pinfold.sources.client import SERVICE_ACCOUNT, ApiServer
 from pinfold.sources.inotify import InotifyLimitError
+from pinfold.sources.kubelet import KubeletPods
+from pinfold.sources.kubelet_config import KubeletConfig
 from pinfold.sources.kubelet_state import Peace, cpu_manager, memory_manager, peace
 from pinfold.sources.manifests import Manifests
 from pinfold.sources.picture import Objects, Pods, RawPod
@@ -26,7 +29,7 @@ from pinfold.sources.wakeup import Wakeup
 from pinfold.topology.devices import nodes_of_pci
 from pinfold.topology.hotplug import HotplugMonitor, HotplugUnavailableError
 
-API_SERVER, MANIFESTS, CGROUPS, HOTPLUG = "api-server", "manifests", "cgroups", "hotplug"
+API_SERVER, KUBELET, MANIFESTS, CGROUPS, HOTPLUG = "api-server", "kubelet", "manifests", "cgroups", "hotplug"
 
 _FILES = frozenset(File) - {File.PROCS, File.MEMORY_CURRENT}
 _Read = tuple[tuple[Pod, ...], tuple[InvalidPod, ...]]
@@ -47,7 +50,8 @@ class Sources:
         self._manifests = Manifests(Path(path)) if (path := config.sources.manifests.path) else None
         self.server = _api_server(config)
         self._api = ApiServerPods(self.server, config.node_name, self.wakeup.wake) if self.server else None
-        if not (self._manifests or self._api):
+        self._kubelet = _kubelet(config, self.wakeup.wake)
+        if not (self._manifests or self._api or self._kubelet):
             raise SourceError(
                 "no source of pods: set sources.apiServer.kubeconfig, run in a cluster, or name --manifests DIR."
             )
@@ -70,6 +74,11 @@ class Sources:
             self._hotplug = HotplugMonitor()
         except HotplugUnavailableError as error:
             self._faults[HOTPLUG] = str(error)
+        self._unknown: frozenset[PodUid] = frozenset()
+        self._told_by_api: set[str] = set()
+        """UIDs of pods that the API server knows, or has told the end of."""
+        self._beyond = Pods()
+        """What the kubelet alone knew at the last look."""
         self.objects: Objects = ()
         """What the last `pods` were read from."""
         self._read: tuple[tuple[Pods, ...], _Read] = ((), ((), ()))
@@ -77,8 +86,9 @@ class Sources:
         for source in (self.wakeup, self._manifests, self._cgroups, self._hotplug):
             if source:
                 self._selector.register(source, selectors.EVENT_READ)
-        if self._api:
-            self._api.start()
+        for asker in (self._api, self._kubelet):
+            if asker:
+                asker.start()
 
     def wait(self, timeout_s: float) -> bool:
         """Sleep until something rings or *timeout_s* is over, and take all that rang: many rings are one turn.
@@ -145,8 +155,12 @@ class Sources:
 
     @property
     def synced(self) -> bool:
-        """Whether every source of pods was heard whole once: before that an absent pod says nothing."""
-        return all(picture.synced for _, picture in self._pictures())
+        """Whether all pods of the node were heard once: before that an absent pod says nothing.
+
+        The API server and the kubelet know the same pods; manifests know others.
+        """
+        both = [one.picture.synced for one in (self._api, self._kubelet) if one]
+        return (any(both) or not both) and (self._manifests is None or self._manifests.picture.synced)
 
     def pods(self) -> _Read:
         """What all sources hold now; read again only where a picture is another one."""
@@ -200,7 +214,27 @@ class Sources:
 
     def peace(self) -> Peace:
         """What the kubelet leaves to Pinfold."""
-        return peace(cpu_manager(self._kubelet_root), memory_manager(self._kubelet_root))
+        said = self.kubelet_config or KubeletConfig()
+        return peace(
+            cpu_manager(self._kubelet_root, said.cpu_manager_policy),
+            memory_manager(self._kubelet_root, said.memory_manager_policy),
+        )
+
+    @property
+    def kubelet_config(self) -> KubeletConfig | None:
+        """As the kubelet told it last; None while it has told nothing."""
+        return self._kubelet.config if self._kubelet else None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the kubelet was asked once, where it is to be: it may own the cpusets."""
+        return self._kubelet is None or self._kubelet.health.asked
+
+    def unknown(self, uids: Iterable[PodUid]) -> None:
+        """Cgroups of these pods are there, and no source knows them: the kubelet is asked, once for each."""
+        before, self._unknown = self._unknown, frozenset(uids)
+        if self._unknown - before and self._kubelet:
+            self._kubelet.ask()
 
     def health(self) -> tuple[SourceHealth, ...]:
         found = [
@@ -214,21 +248,44 @@ class Sources:
             health = self._api.health
             away = health.away_since is not None
             found.append(SourceHealth(API_SERVER, not away, health.error, health.heard_at, health.reconnects))
+        if self._kubelet:
+            told = self._kubelet.health
+            found.append(SourceHealth(KUBELET, told.asked and not told.error, told.error, told.heard_at))
         return tuple(sorted(found, key=lambda source: source.name))
 
     def close(self) -> None:
         self._selector.close()
-        for source in (self._api, self._manifests, self._cgroups, self.wakeup):
+        for source in (self._api, self._kubelet, self._manifests, self._cgroups, self.wakeup):
             if source:
                 source.close()
-        if self.server:
-            self.server.close()
+        for server in (self.server, self._kubelet.server if self._kubelet else None):
+            if server:
+                server.close()
 
     def _pictures(self) -> Iterator[tuple[str, Pods]]:
+        """Of two that know one pod equally well, the earlier is believed."""
+        pods = self._api.picture if self._api else Pods()
+        if self._kubelet:
+            away = not (self._api and pods.synced and self._api.health.away_since is None)
+            yield KUBELET, self._kubelet_only(self._kubelet.picture, pods, away=away)
         if self._api:
-            yield API_SERVER, self._api.picture
+            yield API_SERVER, pods
         if self._manifests:
             yield MANIFESTS, self._manifests.picture
+
+    def _kubelet_only(self, kubelet: Pods, api: Pods, *, away: bool) -> Pods:
+        """What the kubelet knows beyond the API server; while that is *away*, all that it knows.
+
+        The kubelet goes on to tell of a pod for a while whose end the API server has told.
+        """
+        self._told_by_api |= api.objects.keys()
+        self._told_by_api &= kubelet.objects.keys() | api.objects.keys()
+        if away:
+            return kubelet
+        beyond = {uid: pod for uid, pod in kubelet.objects.items() if uid not in self._told_by_api}
+        if beyond != self._beyond.objects:
+            self._beyond = replace(kubelet, objects=beyond)
+        return self._beyond
 
 
 def _concerns(change: Change) -> bool:
@@ -263,3 +320,15 @@ def _api_server(config: Config) -> ApiServer | None:
     if not config.node_name:
         raise SourceError("the API server is to be asked for this node's pods, but nodeName is not set. Set NODE_NAME.")
     return ApiServer.from_kubeconfig(Path(source.kubeconfig)) if source.kubeconfig else ApiServer.in_cluster()
+
+
+def _kubelet(config: Config, wake: Callable[[], None]) -> KubeletPods | None:
+    source = config.sources.kubelet
+    if not source.enabled:
+        return None
+    own = Path(source.root_dir) / "pki/kubelet.crt"
+    is_itself = not source.ca_file and own.is_file()
+    trust = own if is_itself else Path(source.ca_file or SERVICE_ACCOUNT / "ca.crt")
+    kubeconfig = Path(path) if (path := config.sources.api_server.kubeconfig) else None
+    server = ApiServer.at_kubelet(source.address, trust, "" if is_itself else config.node_name, kubeconfig)
+    return KubeletPods(server, wake, config.cpu_manager_reconcile_period)

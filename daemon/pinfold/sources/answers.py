@@ -70,8 +70,8 @@ class Failed:
 Ending = Closed | Silent | Expired | Busy | Failed
 
 
-def page(pieces: Iterable[bytes]) -> Page | Failed:
-    """A PodList, while it comes."""
+def page(pieces: Iterable[bytes], *, versioned: bool = True) -> Page | Failed:
+    """A PodList, while it comes; a kubelet's has no version."""
     objects: dict[str, RawPod] = {}
     metadata: Mapping[str, Any] = {}
     try:
@@ -81,7 +81,8 @@ def page(pieces: Iterable[bytes]) -> Page | Failed:
             elif key == "items" and value is not None:
                 objects[_uid(value)] = trimmed(value)
         token = metadata.get("continue")
-        return Page(objects, _opaque(metadata["resourceVersion"]), _opaque(token) if token else "")
+        version = _opaque(metadata["resourceVersion"]) if versioned else ""
+        return Page(objects, version, _opaque(token) if token else "")
     except _GARBAGE as error:
         return Failed(f"the answer is no PodList: {error!r}")
 

@@ -1,4 +1,4 @@
-"""The connection to the API server: TLS, tokens, proxies and kubeconfig are the official client's, requests are raw.
+"""The connection to the API server or the kubelet: TLS, tokens and kubeconfig are the official client's, requests raw.
 
 Only ``Configuration`` and ``ApiClient``: typed models raise on pods that the API server takes and cost 22 MiB, and
 ``Watch`` hides a 410 (kubernetes 37.0.2). Nothing of ``kubernetes`` is imported before a connection is asked for.
@@ -77,7 +77,7 @@ class Answer:
 
 
 class ApiServer:
-    """Asks one API server, from any thread."""
+    """Asks one API server, or one kubelet, from any thread."""
 
     def __init__(self, configuration: "Configuration") -> None:
         from kubernetes.client.api_client import ApiClient
@@ -90,36 +90,37 @@ class ApiServer:
     @classmethod
     def in_cluster(cls, account: Path = SERVICE_ACCOUNT, environment: Mapping[str, str] = os.environ) -> Self:
         """With the service account of the pod that we run in. Raises ApiServerError."""
-        from kubernetes.client.configuration import Configuration
-        from kubernetes.config.config_exception import ConfigException
-        from kubernetes.config.incluster_config import InClusterConfigLoader
-
-        configuration = Configuration()
-        try:
-            InClusterConfigLoader(  # type: ignore[no-untyped-call]
-                token_filename=str(account / "token"), cert_filename=str(account / "ca.crt"), environ=environment
-            ).load_and_set(configuration)
-        except (ConfigException, OSError) as error:
-            raise ApiServerError(f"no service account to ask the API server with: {error}") from error
-        return cls(configuration)
+        return cls(_of_account(account, environment))
 
     @classmethod
     def from_kubeconfig(cls, path: Path) -> Self:
         """With the current context of a kubeconfig. Raises ApiServerError."""
-        import yaml
-        from kubernetes.client.configuration import Configuration
-        from kubernetes.config.config_exception import ConfigException
-        from kubernetes.config.kube_config import load_kube_config
+        return cls(_of_kubeconfig(path))
 
-        configuration = Configuration()
-        try:
-            load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=str(path), client_configuration=configuration, persist_config=False
-            )
-        except (ConfigException, OSError, yaml.YAMLError) as error:
-            raise ApiServerError(f"{path} is no kubeconfig to ask the API server with: {error}") from error
-        except (TypeError, ValueError, KeyError, AttributeError) as error:  # the loader takes the shape for granted
-            raise ApiServerError(f"{path} is no kubeconfig: {error!r}") from error
+    @classmethod
+    def at_kubelet(
+        cls, address: str, trust: Path, name: str = "", kubeconfig: Path | None = None, account: Path = SERVICE_ACCOUNT
+    ) -> Self:
+        """The kubelet at *address*, asked as the API server is: by *kubeconfig*, else as the service account.
+
+        *trust*: a PEM file of the authorities that may have signed its certificate, or of that certificate itself;
+        *name*: what must stand in it; empty: anything, for a certificate that is trusted itself. Raises ApiServerError.
+        """
+        inside = {"KUBERNETES_SERVICE_HOST": "kubelet", "KUBERNETES_SERVICE_PORT": "443"}
+        configuration: Any = _of_kubeconfig(kubeconfig) if kubeconfig else _of_account(account, inside)
+        if not trust.is_file():
+            raise ApiServerError(f"who is the kubelet? There is no {trust}: name a PEM file in sources.kubelet.caFile.")
+        fresh_token = configuration.refresh_api_key_hook
+
+        def lead(there: Any) -> None:  # noqa: ANN401 its hook is typed as None
+            if fresh_token:
+                fresh_token(there)  # which leads back to the API server, and takes this hook away
+            there.refresh_api_key_hook = lead
+            there.host, there.proxy = f"https://{address}", None
+            there.verify_ssl, there.ssl_ca_cert, there.ca_cert_data = True, str(trust), None
+            there.tls_server_name, there.assert_hostname = name or None, None if name else False
+
+        lead(configuration)
         return cls(configuration)
 
     @contextmanager
@@ -175,6 +176,39 @@ class ApiServer:
 
     def close(self) -> None:
         self._client.close()  # type: ignore[no-untyped-call]
+
+
+def _of_account(account: Path, environment: Mapping[str, str]) -> "Configuration":
+    from kubernetes.client.configuration import Configuration
+    from kubernetes.config.config_exception import ConfigException
+    from kubernetes.config.incluster_config import InClusterConfigLoader
+
+    configuration = Configuration()
+    try:
+        InClusterConfigLoader(  # type: ignore[no-untyped-call]
+            token_filename=str(account / "token"), cert_filename=str(account / "ca.crt"), environ=environment
+        ).load_and_set(configuration)
+    except (ConfigException, OSError) as error:
+        raise ApiServerError(f"no service account to ask the API server with: {error}") from error
+    return configuration
+
+
+def _of_kubeconfig(path: Path) -> "Configuration":
+    import yaml
+    from kubernetes.client.configuration import Configuration
+    from kubernetes.config.config_exception import ConfigException
+    from kubernetes.config.kube_config import load_kube_config
+
+    configuration = Configuration()
+    try:
+        load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=str(path), client_configuration=configuration, persist_config=False
+        )
+    except (ConfigException, OSError, yaml.YAMLError) as error:
+        raise ApiServerError(f"{path} is no kubeconfig to ask the API server with: {error}") from error
+    except (TypeError, ValueError, KeyError, AttributeError) as error:  # the loader takes the shape for granted
+        raise ApiServerError(f"{path} is no kubeconfig: {error!r}") from error
+    return configuration
 
 
 def _cause(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Which policies this node's kubelet runs, from the state files of its CPU and memory managers.
+"""Which policies this node's kubelet runs, from the state files of its CPU and memory managers, or by its own word.
 
 Two owners never fight over one cpuset: the answer says whether there is another one, and whence that is known.
 Source: ``pkg/kubelet/cm/{cpu,memory}manager/state/checkpoint.go``, 1.26 to 1.37.
@@ -11,6 +11,7 @@ from typing import Final
 
 CPU_FILE: Final = "cpu_manager_state"
 MEMORY_FILE: Final = "memory_manager_state"
+CONFIGZ: Final = "configz"
 MAX_STATE_BYTES: Final = 16 << 20
 
 
@@ -18,6 +19,8 @@ MAX_STATE_BYTES: Final = 16 << 20
 class PolicyFound:
     policy: str
     """``none`` or ``static``; ``None``, ``Static`` or ``BestEffort`` of the memory manager."""
+    where: str
+    """Where it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +54,31 @@ class Peace:
     """False: the kubelet's word cannot be read now. What held before goes on, nothing is taken back for that."""
 
 
-def cpu_manager(root: Path) -> Found:
-    """The CPU manager's policy of the kubelet with the root directory *root*."""
-    return _policy(root, CPU_FILE)
+def cpu_manager(root: Path, configured: str = "") -> Found:
+    """The CPU manager's policy of the kubelet with the root directory *root*.
+
+    *configured*: what it says of itself; that holds where its file says nothing, and where it owns cpusets by either.
+    """
+    return _heard(_policy(root, CPU_FILE), configured, "none")
 
 
-def memory_manager(root: Path) -> Found:
-    return _policy(root, MEMORY_FILE)
+def memory_manager(root: Path, configured: str = "") -> Found:
+    return _heard(_policy(root, MEMORY_FILE), configured, "None")
+
+
+def _heard(found: Found, configured: str, harmless: str) -> Found:
+    if configured and (not isinstance(found, PolicyFound) or found.policy == harmless):
+        return found if found == PolicyFound(configured, CPU_FILE) else PolicyFound(configured, CONFIGZ)
+    return found
 
 
 def peace(cpu: Found, memory: Found) -> Peace:
     """What the kubelet leaves to Pinfold; where its word cannot be read, nothing."""
     match cpu:
-        case PolicyFound("none"):
-            reason = f'the kubelet\'s CPU manager policy is "none" ({CPU_FILE})'
-        case PolicyFound(policy):
-            return Peace(False, False, f'the kubelet\'s CPU manager policy is "{policy}" ({CPU_FILE})')
+        case PolicyFound("none", where):
+            reason = f'the kubelet\'s CPU manager policy is "none" ({where})'
+        case PolicyFound(policy, where):
+            return Peace(False, False, f'the kubelet\'s CPU manager policy is "{policy}" ({where})')
         case Unreadable(error):
             return Peace(False, False, f"the kubelet's CPU manager policy cannot be read: {error}", certain=False)
         case NoKubelet():
@@ -101,4 +113,4 @@ def _policy(root: Path, name: str) -> Found:
         return Unreadable(f"{root / name}: no state of a manager")
     if not isinstance(policy, str) or not policy.isidentifier() or len(policy) > 63:
         return Unreadable(f"{root / name}: {ascii(policy)[:80]} is no policy")
-    return PolicyFound(policy)
+    return PolicyFound(policy, name)

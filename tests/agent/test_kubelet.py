@@ -1,0 +1,132 @@
+"""The loop beside a kubelet that answers: real HTTPS, real threads, the model's kernel."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pinfold.cpuset import CpuSet
+from pinfold.pods.model import PodUid, QosClass
+from pinfold.report.snapshot import Mode
+from tests.agent.bench import Bench, pod
+from tests.agent.test_api_server import on_node, pinned
+from tests.apiserver.certificates import needs_openssl, server_context
+from tests.apiserver.server import LocalApiServer
+from tests.apiserver.waiting import until
+from tests.cgroups.node import pod_path
+from tests.cpuset_model import V6_12
+
+TOKEN = "of-the-node"  # noqa: S105
+pytestmark = needs_openssl
+
+
+@pytest.fixture
+def server() -> Iterator[LocalApiServer]:
+    with LocalApiServer(token=TOKEN) as running:
+        yield running
+
+
+@pytest.fixture
+def kubelet(tmp_path: Path) -> Iterator[LocalApiServer]:
+    tls = server_context(tmp_path / "kubelet/pki", "node-1", "kubelet")
+    with LocalApiServer(tls=tls, token=TOKEN) as running:
+        running.configz = {"cpuManagerPolicy": "none", "reservedSystemCPUs": "0-3"}
+        yield running
+
+
+@pytest.fixture
+def bench(tmp_path: Path, server: LocalApiServer, kubelet: LocalApiServer) -> Iterator[Bench]:
+    made = Bench.boot(
+        V6_12,
+        tmp_path,
+        apiServer={"kubeconfig": str(server.kubeconfig(tmp_path / "kubeconfig"))},
+        kubelet={
+            "enabled": True,
+            "address": kubelet.url.removeprefix("https://"),
+            "rootDir": str(tmp_path / "kubelet"),
+        },
+    )
+    yield made
+    made.stop()
+
+
+def begin(bench: Bench) -> None:
+    agent = bench.start()
+    until(lambda: agent.sources.ready and agent.sources.synced, "both are heard")
+    bench.turn()
+
+
+def test_a_pod_that_the_watch_has_not_told_yet_is_asked_for_when_its_cgroup_appears(
+    bench: Bench, kubelet: LocalApiServer
+) -> None:
+    begin(bench)
+    kubelet.store.put(on_node(pod(1, 4)))
+    bench.appear(1)
+    until(pinned(bench, 1), "the pod is pinned, an hour before the kubelet is asked again")
+
+
+def test_while_the_api_server_is_away_new_pods_come_from_the_kubelet_and_ended_ones_end(
+    bench: Bench, server: LocalApiServer, kubelet: LocalApiServer
+) -> None:
+    for where in (server.store, kubelet.store):
+        where.put(on_node(pod(1, 4)))
+    bench.appear(1)
+    begin(bench)
+    pool = bench.status(1).pool
+    server.stop()
+    until(lambda: not all(one.healthy for one in bench.turn().sources), "the outage is noticed")
+    kubelet.store.put(on_node(pod(2, 2)))
+    bench.appear(2)
+    until(pinned(bench, 2), "the new pod is pinned")
+    assert bench.status(1).pool == pool
+    kubelet.store.put(on_node(pod(1, 4)) | {"status": {"phase": "Succeeded"}})
+    bench.fs.world.exit("pause-1")
+    bench.appear(3)
+    until(lambda: not any(one.pool == pool for one in bench.turn().pods), "who has ended owns nothing")
+
+
+def test_the_api_servers_word_on_an_end_is_not_undone_by_a_kubelet_that_lags(
+    bench: Bench, server: LocalApiServer, kubelet: LocalApiServer
+) -> None:
+    for where in (server.store, kubelet.store):
+        where.put(on_node(pod(1, 4)))
+    begin(bench)
+    until(pinned(bench, 1), "the pod is pinned")
+    server.delete_pod(pod(1, 4)["metadata"]["uid"])
+    until(lambda: not bench.turn().pods, "the pod is gone")
+
+
+def test_the_kubelets_reserved_cpus_are_taken_over(bench: Bench) -> None:
+    begin(bench)
+    snapshot = bench.turn()
+    assert str(snapshot.policy.reserved) == "0-3"
+    assert not snapshot.warnings
+
+
+def test_where_the_two_are_configured_otherwise_it_is_told(bench: Bench, kubelet: LocalApiServer) -> None:
+    bench.config = bench.config.model_copy(update={"reserved_system_cpus": CpuSet.parse("0-1")})
+    kubelet.configz |= {"topologyManagerPolicy": "restricted", "topologyManagerScope": "container"}
+    begin(bench)
+    assert [one.partition(":")[0] for one in bench.turn().warnings] == [
+        "reservedSystemCPUs",
+        "topologyManagerPolicy",
+        "topologyManagerScope",
+    ]
+
+
+def test_a_kubelet_that_becomes_static_is_left_alone_and_one_that_becomes_none_is_relieved(
+    bench: Bench, server: LocalApiServer, kubelet: LocalApiServer
+) -> None:
+    server.put_pod(on_node(pod(1, 4)))
+    bench.appear(1)
+    begin(bench)
+    until(pinned(bench, 1), "the pod is pinned")
+    path = pod_path(1, QosClass.GUARANTEED)
+    for policy, mode in (("static", Mode.OBSERVING), ("none", Mode.ENFORCING)):
+        kubelet.configz["cpuManagerPolicy"] = policy
+        assert bench.agent
+        bench.agent.sources.unknown({PodUid(policy)})
+        until(lambda mode=mode: bench.turn().mode is mode, f"the kubelet says {policy}")  # type: ignore[misc]
+        assert bench.turn().mode_reason == f'the kubelet\'s CPU manager policy is "{policy}" (configz)'
+        owned = str(bench.fs.world.effective(path)) == "4-7"
+        assert owned is (policy == "none")
