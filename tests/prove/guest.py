@@ -105,9 +105,14 @@ def _to_the_root_cgroup() -> None:
     (CGROUPS / "cgroup.procs").write_text(str(os.getpid()))
 
 
+def _foreign_s(daemon: Daemon | None) -> float:
+    """Since the engine was confined, as the daemon measures it at the scrape."""
+    return daemon.metric("pinfold_exclusive_foreign_seconds") if daemon else 0.0
+
+
 def _measured(regime: Regime, seconds: float, engine: Process, cpus: list[int], daemon: Daemon | None) -> Outcome:
     cgroup = CGROUPS / engine.cgroup.lstrip("/")
-    watch = Watch()
+    watch, foreign_s = Watch(), _foreign_s(daemon)
     before, stat, ran_ns, began = _status(engine.pid), _cpu_stat(cgroup), run_time_ns(cpus), time.monotonic()
     os.kill(engine.pid, signal.SIGUSR1)
     time.sleep(seconds)
@@ -130,7 +135,7 @@ def _measured(regime: Regime, seconds: float, engine: Process, cpus: list[int], 
         foreign_tasks=_by_name(kinds, trace),
         run_time_ns=ran_ns,
         usage_ns=(stat_after["usage_usec"] - stat["usage_usec"]) * 1000,
-        metric_s=daemon.metric("pinfold_exclusive_foreign_seconds_total") if daemon else None,
+        metric_s=_foreign_s(daemon) - foreign_s if daemon else None,
         migrations=sum(count for pid, count in trace.migrations.items() if pid in tasks),
         involuntary_switches=_counted(after, before, "nonvoluntary_ctxt_switches"),
         throttled_periods=stat_after.get("nr_throttled", 0) - stat.get("nr_throttled", 0),

@@ -38,7 +38,7 @@ class Outcome:
     usage_ns: int
     """Of the engine, by its cpu.stat."""
     metric_s: float | None
-    """pinfold_exclusive_foreign_seconds_total, of this time."""
+    """pinfold_exclusive_foreign_seconds, of this time."""
     migrations: int
     involuntary_switches: int
     throttled_periods: int

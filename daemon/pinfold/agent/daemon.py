@@ -47,6 +47,7 @@ def _serve(config: Config, load: Callable[[], Config]) -> Config | None:
         heartbeat_age_seconds=agent.heartbeat_age_s,
         stale_after_seconds=2 * config.cpu_manager_reconcile_period + 60,
         cgroup_files=agent.cgroup_files,
+        alone=agent.alone,
         decision=lambda: agent.decision.to_json() if agent.decision else None,
     )
     asked: set[int] = set()

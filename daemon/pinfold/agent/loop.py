@@ -23,6 +23,7 @@ from pinfold.agent.kubelet import completed, differing
 from pinfold.agent.patience import FIRST_S, Patience
 from pinfold.agent.rebuild import rebuilt
 from pinfold.agent.sources import Sources
+from pinfold.agent.witness import Witness
 from pinfold.cgroups import watch
 from pinfold.cgroups.executor import Result
 from pinfold.cgroups.files import CgroupError
@@ -45,6 +46,7 @@ from pinfold.planning.reasons import Decision, Outcome
 from pinfold.planning.words import event, trap_event
 from pinfold.pods.model import InvalidPod, Pod, PodUid
 from pinfold.report import systemd
+from pinfold.report.alone import Alone
 from pinfold.report.event_sender import EventSender
 from pinfold.report.events import EventCounts, EventType, Occurrence
 from pinfold.report.snapshot import Exclusivity, Interrupts, Mode, PodInKernel, Snapshot, pod_statuses
@@ -112,6 +114,7 @@ class Agent:
         """No Pinfold looked after this node before, as far as it is known."""
         self._layout = Layout()
         self._newcomers = Newcomers()
+        self._witness = Witness(self.cgroup_files, clock=clock)
         self._patience = Patience()
         self._irqs = Irqs(config.irq_guard, guard)
         self._guarded = Guarded()
@@ -154,6 +157,10 @@ class Agent:
             return self._cgroups.fs.read_all(CgroupPath(cgroup), files)
         except CgroupError:
             return {}
+
+    def alone(self) -> tuple[Alone, ...]:
+        """What ran on exclusive CPUs until now."""
+        return self._witness.now()
 
     def interrupt(self) -> None:
         """Have `run` return after this turn; from a signal handler too. Pins stay."""
@@ -429,6 +436,7 @@ class Agent:
         reason: str,
     ) -> None:
         before = self._snapshot
+        statuses = pod_statuses(pods, decided, kernel)
         after = Snapshot(
             node=self.config.node_name or platform.node(),
             version=__version__,
@@ -442,13 +450,14 @@ class Agent:
             topology=self._topology,
             policy=self._policy,
             node_shared=decided.node_shared,
-            pods=pod_statuses(pods, decided, kernel),
+            pods=statuses,
             invalid=invalid,
             sources=self.sources.health(),
             counters=self._chronicle.counters,
             events=self._events.counts if self._events else EventCounts(),
             recent=self._chronicle.recent,
             fought=tuple(sorted(self._patience.fought)),
+            alone=self._witness.look(statuses if mode is Mode.ENFORCING else (), due=self._due),
             interrupts=Interrupts(len(self._guarded.moves), len(self._guarded.stays)),
             warnings=(
                 *self._warnings,

@@ -1,6 +1,6 @@
 """What the command line does without the loop: compare the kernel with the ledger, and give everything back."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +8,10 @@ from pathlib import Path
 from pinfold.agent.enforcement import Enforced, Kept, NodeCgroups
 from pinfold.cgroups.executor import Result
 from pinfold.cgroups.found import adopted
+from pinfold.cgroups.layout import Node
+from pinfold.cgroups.paths import ROOT, File
 from pinfold.cgroups.protocol import ordered
+from pinfold.cgroups.strangers import Owned, Stranger, strangers
 from pinfold.cgroups.tree import NoTree, Tree
 from pinfold.cgroups.verify import Drift, verify
 from pinfold.cgroups.wanted import wanted
@@ -35,6 +38,10 @@ class Comparison:
 
     ledger: Ledger
     drift: tuple[Drift, ...]
+    strangers: tuple[Stranger, ...] | None = None
+    """None: nobody looked."""
+    hidden: bool = False
+    """Some processes lie in a PID namespace that we do not see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +66,11 @@ class Release:
         )
 
 
-def compare(config: Config) -> Comparison:
-    """Read back what the kernel holds of the checkpoint's ledger; nothing is written. Raises PinfoldError."""
+def compare(config: Config, *, tasks: bool = False) -> Comparison:
+    """Read back what the kernel holds of the checkpoint's ledger; nothing is written. Raises PinfoldError.
+
+    *tasks*: look for those too that may run on what pods own and are no part of them.
+    """
     checkpoint = load(Path(config.state_dir), boot_id())
     if checkpoint is None:
         raise NodeError(f"no checkpoint in {config.state_dir}: Pinfold has pinned nothing on this node.")
@@ -71,7 +81,23 @@ def compare(config: Config) -> Comparison:
             tree, checkpoint.ledger, topology, Kept.of(checkpoint).files, _names(tree, checkpoint.ledger)
         )
         layout = wanted(node, checkpoint.ledger, topology.online - checkpoint.ledger.owned)
-        return Comparison(checkpoint.ledger, verify(layout, node.held, topology.online))
+        drift = verify(layout, node.held, topology.online)
+        if not tasks:
+            return Comparison(checkpoint.ledger, drift)
+        hidden = "0" in (cgroups.fs.read_all(ROOT, (File.PROCS,)).get(File.PROCS) or "").split()
+        return Comparison(checkpoint.ledger, drift, tuple(strangers(_owned(node, checkpoint.ledger))), hidden)
+
+
+def _owned(node: Node, ledger: Ledger) -> Iterator[Owned]:
+    """Pools and slices whose cgroups are there."""
+    for uid, entry in ledger.entries.items():
+        if pod := node.tree.pods.get(uid):
+            if entry.cpus:
+                yield Owned(pod.path, entry.cpus)
+            slices = entry.slices
+            for one in pod.containers:
+                if cpus := slices.get(node.names.get(one.id or "", "")):
+                    yield Owned(one.path, cpus)
 
 
 def release(config: Config, *, dry_run: bool = False) -> Release:

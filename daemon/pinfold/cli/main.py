@@ -129,6 +129,8 @@ def _plan(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentPa
 
 def _verify(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentParser:
     command = _command(commands, "verify", "Compare the kernel with the ledger; 1 where they differ.")
+    tasks = "also name tasks that may run on CPUs of a pod and are no part of it; 1 where there are some"
+    command.add_argument("--tasks", action="store_true", help=tasks)
     _configured(command)
     return command
 

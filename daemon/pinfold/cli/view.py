@@ -16,7 +16,7 @@ _INK = {"pinned": Ink.EXCLUSIVE, "degraded": Ink.BAD, "shared": Ink.BAD, UNMANAG
 
 def shown(status: Json, every_pod: bool = False) -> list[Line]:
     """*every_pod*: also those that nobody asked Pinfold to manage."""
-    parts = [_head(status), drawn(status), _pods(status, every_pod), [*_troubles(status)]]
+    parts = [_head(status), drawn(status), _pods(status, every_pod), _alone(status), [*_troubles(status)]]
     lines: list[Line] = []
     for part in parts:
         lines += [(), *part] if lines and part else part
@@ -67,6 +67,23 @@ def _facts(pod: Json) -> list[Span]:
         Span(slices, Ink.EXCLUSIVE),
         Span(pod["shared"], Ink.POD_SHARED),
     ]
+
+
+def _alone(status: Json) -> list[Line]:
+    """Of each slice, for how much of the time nobody but its owner ran there."""
+    measured = [one for one in status["alone"] if one["container"] and one["share"] is not None]
+    rows = [
+        [
+            Span(f"{100 * one['share']:.3f} %", Ink.EXCLUSIVE),
+            Span(f"{one['foreignSeconds']:.3f} s"),
+            Span(f"{one['measuredSeconds']:.0f} s"),
+            Span(f"{one['pod']}/{one['container']}"),
+            Span(one["cpus"]),
+        ]
+        for one in measured
+    ]
+    header = ("RAN ALONE", "FOREIGN", "OF", "CONTAINER", "CPUS")
+    return [line for row in table(header, rows) for line in row] if rows else []
 
 
 def _troubles(status: Json) -> Iterator[Line]:

@@ -43,6 +43,7 @@ def families(snapshot: Snapshot | None, read: ReadFiles, now: float) -> Iterator
         yield from _cpus(snapshot)
         yield from _pods(snapshot)
         yield from usage(snapshot.pods, read)
+        yield from _alone(snapshot)
         yield from _assignments(snapshot)
         yield from _alignment(snapshot)
         yield from _counted(snapshot.counters)
@@ -155,6 +156,45 @@ def _by_pod(pods: list[PodStatus], size: Callable[[PodStatus], int]) -> Series:
         key = (pod.namespace, pod.name)
         series[key] = series.get(key, 0) + size(pod)
     return series
+
+
+def _alone(snapshot: Snapshot) -> Iterator[Family]:
+    """Gauges, though they are sums: a counter that falls, as an unclipped difference may, is read as a restart."""
+    slices = {(one.claim.namespace, one.claim.pod, one.claim.container): one for one in snapshot.alone}
+    pools = {key[:2]: one for key, one in slices.items() if not key[2]}
+    slices = {key: one for key, one in slices.items() if key[2]}
+    container = (*_POD, "container")
+    since = "since they were first seen confined"
+    yield gauge(
+        "exclusive_foreign_seconds",
+        f"Run time on the slice's CPUs that was not its owner's, {since}; never clipped, so it may fall.",
+        container,
+        {key: one.foreign_s for key, one in slices.items()},
+    )
+    yield gauge(
+        "exclusive_foreign_error_seconds",
+        "How far the reading alone may put exclusive_foreign_seconds off, either way.",
+        container,
+        {key: one.error_s for key, one in slices.items()},
+    )
+    yield gauge(
+        "exclusive_measured_seconds",
+        f"CPU seconds that there were on the slice's CPUs, {since}.",
+        container,
+        {key: one.measured_s for key, one in slices.items()},
+    )
+    yield gauge(
+        "exclusive_interrupted_seconds",
+        f"Time that the slice's CPUs spent in interrupts and soft interrupts, {since}; counted at ticks.",
+        container,
+        {key: one.interrupted_s for key, one in slices.items()},
+    )
+    yield gauge(
+        "pod_pool_foreign_seconds",
+        f"Run time on the pool's CPUs that was not the pod's, {since}; never clipped, so it may fall.",
+        _POD,
+        {key: one.foreign_s for key, one in pools.items()},
+    )
 
 
 def _assignments(snapshot: Snapshot) -> Iterator[Family]:

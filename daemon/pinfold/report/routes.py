@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 from pinfold import __version__
+from pinfold.report.alone import Alone
 from pinfold.report.live import CpuTime, cpu_times, cpus_json, pod_usage, pods_json
 from pinfold.report.metrics import exposition, registry
 from pinfold.report.snapshot import Snapshot
@@ -37,6 +38,8 @@ class Readings:
     decision: Callable[[], Mapping[str, Any] | None] = lambda: None
     """What the last decision was made of; None: nothing has been decided yet."""
     cpu_times: Callable[[], Mapping[int, CpuTime]] = cpu_times
+    alone: Callable[[], tuple[Alone, ...]] | None = None
+    """Measured now; None: what the loop measured last serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class _Check:
 class Routes:
     def __init__(self, readings: Readings) -> None:
         self._readings = readings
-        self._families = registry(readings.snapshot, readings.cgroup_files)
+        self._families = registry(self._measured_now, readings.cgroup_files)
         self._health: Mapping[str, Callable[[bool], Answer]] = {
             "/livez": lambda verbose: _checked("livez", (self._heartbeat(),), verbose),
             "/healthz": lambda verbose: _checked("healthz", (self._heartbeat(),), verbose),
@@ -65,7 +68,7 @@ class Routes:
         }
         self._documents: Mapping[str, Callable[[str], Answer]] = {
             "/": lambda _: self._of_snapshot(self._page),
-            "/status": lambda known: self._of_snapshot(lambda of: _status(of, known)),
+            "/status": lambda known: self._of_snapshot(lambda of: self._status(of, known)),
             "/usage/cpus": lambda _: self._of_snapshot(self._cpus),
             "/usage/pods": lambda _: self._of_snapshot(self._pods),
             "/decision": lambda _: self._decision(),
@@ -102,10 +105,23 @@ class Routes:
     def _reconciled(self) -> _Check:
         return _Check("reconciled", "" if self._readings.snapshot() else "the first reconcile is not done")
 
+    def _measured_now(self) -> Snapshot | None:
+        snapshot = self._readings.snapshot()
+        return self._measured(snapshot) if snapshot else None
+
+    def _measured(self, snapshot: Snapshot) -> Snapshot:
+        return replace(snapshot, alone=self._readings.alone()) if self._readings.alone else snapshot
+
     def _of_snapshot(self, answer: Callable[[Snapshot], Answer]) -> Answer:
         if snapshot := self._readings.snapshot():
             return answer(snapshot)
         return _text("503 the first reconcile is not done\n", HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def _status(self, snapshot: Snapshot, known: str) -> Answer:
+        headers = {"ETag": etag(snapshot)}
+        if headers["ETag"] in known:
+            return Answer(HTTPStatus.NOT_MODIFIED, JSON, b"", headers)
+        return replace(_json(to_json(self._measured(snapshot))), headers=headers)
 
     def _decision(self) -> Answer:
         if (decision := self._readings.decision()) is not None:
@@ -125,13 +141,6 @@ class Routes:
 
     def _pods(self, snapshot: Snapshot) -> Answer:
         return _json(pods_json(pod_usage(snapshot, self._readings.cgroup_files)))
-
-
-def _status(snapshot: Snapshot, known: str) -> Answer:
-    headers = {"ETag": etag(snapshot)}
-    if headers["ETag"] in known:
-        return Answer(HTTPStatus.NOT_MODIFIED, JSON, b"", headers)
-    return replace(_json(to_json(snapshot)), headers=headers)
 
 
 def etag(snapshot: Snapshot) -> str:

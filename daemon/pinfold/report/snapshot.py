@@ -14,6 +14,7 @@ from pinfold.planning.planner import Plan
 from pinfold.planning.policy import Policy
 from pinfold.planning.reasons import Decision
 from pinfold.pods.model import MEMORY, ContainerKind, InvalidPod, Pod, PodUid, QosClass
+from pinfold.report.alone import Alone
 from pinfold.report.counters import Counters
 from pinfold.report.events import EventCounts
 from pinfold.topology.model import Topology
@@ -210,6 +211,8 @@ class Snapshot:
     """Oldest first."""
     fought: tuple[str, ...] = ()
     """Cgroups that somebody rewrites as fast as they are repaired, by path."""
+    alone: tuple[Alone, ...] = field(default=(), compare=False)
+    """What ran on exclusive CPUs and pools, by pod and container."""
     interrupts: Interrupts = Interrupts()
     warnings: tuple[str, ...] = ()
     """What the operator should be told about this node, one sentence each."""

@@ -10,6 +10,7 @@ from typing import Any
 from pinfold.planning.policy import Policy
 from pinfold.planning.reasons import Decision
 from pinfold.planning.words import in_words
+from pinfold.report.alone import Alone
 from pinfold.report.counters import Counters
 from pinfold.report.snapshot import ContainerStatus, KernelView, PodStatus, Snapshot
 from pinfold.topology.model import Topology
@@ -42,6 +43,7 @@ def to_json(snapshot: Snapshot) -> Json:
         "reservedCPUs": str(snapshot.policy.reserved),
         "nodeSharedPool": str(snapshot.node_shared),
         "pods": [_pod(pod) for pod in snapshot.pods],
+        "alone": [_alone(one) for one in snapshot.alone],
         "invalidPods": [
             {"reason": one.reason, "message": one.message, "where": one.where, "uid": one.uid}
             for one in snapshot.invalid
@@ -133,6 +135,20 @@ def _pod(pod: PodStatus) -> Json:
             {"cgroup": one.cgroup, "file": one.file, "want": one.want, "have": one.have, "cause": one.cause}
             for one in pod.kernel.drift
         ],
+    }
+
+
+def _alone(one: Alone) -> Json:
+    return {
+        "podUID": one.claim.uid,
+        "pod": f"{one.claim.namespace}/{one.claim.pod}",
+        "container": one.claim.container,
+        "cpus": str(one.claim.cpus),
+        "foreignSeconds": one.foreign_s,
+        "errorSeconds": one.error_s,
+        "measuredSeconds": one.measured_s,
+        "interruptedSeconds": one.interrupted_s,
+        "share": one.share,
     }
 
 
