@@ -85,7 +85,12 @@ def full() -> Checkpoint:
         uid, "trading", "m", CpuSet.parse("2-5"), NodeSet.parse("1"), (engine,), (block,), {"cpu": 4000}, isolated=True
     )
     return Checkpoint(
-        Ledger({uid: entry}), {"kubepods.slice": {"cpuset.cpus": "0-7"}}, {"7:1": ("0-7", "0")}, {"9": ("0-7", "6")}, 7
+        Ledger({uid: entry}, {uid: Protection(Level.LOW, 8 << 30)}),
+        {"kubepods.slice": {"cpuset.cpus": "0-7"}},
+        {"7:1": ("0-7", "0")},
+        {"9": ("0-7", "6")},
+        7,
+        frozenset({("kubepods.slice", "MemoryLow")}),
     )
 
 
@@ -98,13 +103,19 @@ def test_what_is_saved_comes_back(tmp_path_factory: pytest.TempPathFactory, chec
     directory.close()
 
 
-@pytest.mark.parametrize("kind", [Checkpoint, PodEntry, ContainerEntry, Block])
+@pytest.mark.parametrize("kind", [Checkpoint, Ledger, PodEntry, ContainerEntry, Block])
 def test_no_field_is_left_out_of_the_checkpoint(tmp_path: Path, kind: type) -> None:
     saved = full()
     directory = StateDirectory(tmp_path)
     directory.save(saved, BOOT)
     (entry,) = saved.ledger.entries.values()
-    values = {Checkpoint: saved, PodEntry: entry, ContainerEntry: entry.containers[0], Block: entry.blocks[0]}
+    values = {
+        Checkpoint: saved,
+        Ledger: saved.ledger,
+        PodEntry: entry,
+        ContainerEntry: entry.containers[0],
+        Block: entry.blocks[0],
+    }
     defaults = {
         field.name: field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
         for field in dataclasses.fields(kind)

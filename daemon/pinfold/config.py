@@ -140,6 +140,15 @@ def _amounts(value: object) -> object:
         raise ValueError(str(error)) from error
 
 
+def _bytes(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return whole(value)
+    except QuantityError as error:
+        raise ValueError(str(error)) from error
+
+
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0.1, le=86400), PlainSerializer(lambda s: f"{s:g}s")]
 Cpus = Annotated[CpuSet, BeforeValidator(_cpu_list), PlainSerializer(str)]
 Address = Annotated[str, AfterValidator(_address)]
@@ -239,6 +248,8 @@ class Config(_Strict):
     """The namespaces whose pinfold.dev/ annotations are heard; absent: all."""
     memory_min_namespaces: frozenset[str] = frozenset()
     """The namespaces whose pods may ask for memory-protection: min; elsewhere that means low."""
+    memory_migration_max_size: Annotated[int, BeforeValidator(_bytes), Field(ge=0)] = 0
+    """The most bytes that a running pod's memory may move to other NUMA nodes; 0: it stays where it is."""
     cgroup_root: str = "/"
     cgroup_driver: CgroupDriver = CgroupDriver.AUTO
     exclusivity: Exclusivity = Exclusivity.AUTO

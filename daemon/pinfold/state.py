@@ -42,6 +42,8 @@ class Checkpoint:
     """Interrupt → its affinity as it was found, and as Pinfold set it."""
     generation: int = 0
     """Counts the checkpoints of this boot."""
+    properties: frozenset[tuple[str, str]] = frozenset()
+    """Units of systemd and which of their properties Pinfold set, or was about to."""
 
 
 def boot_id(proc: Path = Path("/proc")) -> str:
@@ -151,6 +153,7 @@ def _data(checkpoint: Checkpoint, boot: str) -> dict[str, Any]:
         "generation": checkpoint.generation,
         **ledger_data(checkpoint.ledger),
         "found": {path: dict(files) for path, files in checkpoint.found.items()},
+        "properties": sorted(map(list, checkpoint.properties)),
         "tasks": {task: list(masks) for task, masks in checkpoint.tasks.items()},
         "irqs": {irq: list(masks) for irq, masks in checkpoint.irqs.items()},
     }
@@ -161,7 +164,8 @@ def _checkpoint(data: Mapping[str, Any]) -> Checkpoint:
     tasks, irqs = (
         {str(one): (str(found), str(ours)) for one, (found, ours) in data[key].items()} for key in ("tasks", "irqs")
     )
-    return Checkpoint(ledger_of(data), found, tasks, irqs, int(data["generation"]))
+    properties = frozenset((str(unit), str(name)) for unit, name in data.get("properties", ()))
+    return Checkpoint(ledger_of(data), found, tasks, irqs, int(data["generation"]), properties)
 
 
 def ledger_data(ledger: Ledger) -> dict[str, Any]:

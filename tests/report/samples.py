@@ -6,10 +6,12 @@ from pinfold.cpuset import CpuSet, NodeSet
 from pinfold.planning.ledger import Block, ContainerEntry, Isolation, Ledger, PodEntry
 from pinfold.planning.planner import Plan
 from pinfold.planning.policy import Policy
+from pinfold.planning.protection import Level, Protection
 from pinfold.planning.reasons import Decision, HintWeighed, Outcome, Refused, Regime, Word
 from pinfold.pods.model import CPU, MEMORY, Container, ContainerKind, InvalidPod, Pod, PodResources, PodUid, QosClass
 from pinfold.report.counters import Counters
 from pinfold.report.events import EventCounts
+from pinfold.report.migration import Migrated, Migrating, Result
 from pinfold.report.snapshot import (
     Drift,
     Exclusivity,
@@ -155,7 +157,7 @@ def picture() -> Snapshot:
     engine = pooled(ENGINE, "2-5", "0", engine="2-4")
     postgres = pooled(POSTGRES, "16-19", "1", postgres="16-18")
     plan = Plan(
-        Ledger({ENGINE.uid: engine, POSTGRES.uid: postgres}),
+        Ledger({ENGINE.uid: engine, POSTGRES.uid: postgres}, {POSTGRES.uid: Protection(Level.LOW, 8 * GIB)}),
         (
             refused(BIG, 24, "wants 24 CPUs on one NUMA node; the emptiest node has 12 free"),
             Decision(REPORTS.uid, "batch", "reports", Outcome.UNMANAGED, Regime.NODE_SHARED, "Burstable"),
@@ -191,6 +193,10 @@ def picture() -> Snapshot:
             SourceHealth("api-server", healthy=False, message="connection refused", reconnects=3),
         ),
         events=EventCounts(sent=7),
+        memory={POSTGRES.uid: {0: GIB, 1: 3 * GIB}},
+        migrated=Migrated(
+            Migrating("kubepods.slice/kubepods-pod1.slice", "0", 4096, 1024), {}, {Result.DONE: 2}, GIB, 2.5
+        ),
         recent=(Moment(1795507100.0, "pool.pinned", "db/postgres", "16-19 on NUMA node 1"),),
         warnings=("reserved CPU 40 is offline",),
     )

@@ -102,6 +102,15 @@ def usage(name: str, **labels: str) -> tuple[str, tuple[tuple[str, str], ...]]:
         pytest.param(labelled("source_lag_seconds", source="api-server"), 7260, id="unheard-since-the-start"),
         pytest.param(labelled("events_sent_total"), 7, id="events-sent"),
         pytest.param(labelled("warnings"), 1, id="warnings"),
+        pytest.param(
+            labelled("pod_numa_memory_bytes", namespace="db", pod="postgres", numa_node="1"), 3 << 30, id="memory"
+        ),
+        pytest.param(labelled("pod_memory_local_share", namespace="db", pod="postgres"), 0.75, id="of-it-local"),
+        pytest.param(
+            labelled("pod_memory_protected_bytes", namespace="db", pod="postgres", level="low"), 8 << 30, id="protected"
+        ),
+        pytest.param(labelled("memory_migrations_total", result="done"), 2, id="migrations"),
+        pytest.param(labelled("memory_migration_left_bytes"), 1024, id="the-one-under-way"),
         pytest.param(usage("cpu_usage_seconds_total", container=""), 2.5, id="cpu-time-of-the-pod"),
         pytest.param(usage("cpu_cfs_throttled_seconds_total", container="engine"), 0.125, id="throttled-container"),
         pytest.param(usage("cpu_cfs_throttled_periods_total", container=""), 3, id="throttled-periods"),

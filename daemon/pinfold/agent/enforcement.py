@@ -18,6 +18,8 @@ from pinfold.cgroups.found import Found, from_text, noted, refreshed, to_text
 from pinfold.cgroups.held import CpusetState, Held, held
 from pinfold.cgroups.layout import Enforcement, Layout, Node
 from pinfold.cgroups.lost import Mending, are_lost, mend, searched
+from pinfold.cgroups.numa_stat import FILE as NUMA_STAT
+from pinfold.cgroups.numa_stat import Bytes, used
 from pinfold.cgroups.paths import ROOT, CgroupPath, File
 from pinfold.cgroups.protocol import ordered
 from pinfold.cgroups.starts import has_run
@@ -120,6 +122,11 @@ class NodeCgroups:
 
     def capability(self, held: Held) -> Capability:
         return capability(held, may_administer=self._may_administer, asked=self._asked)
+
+    def memory(self, tree: Tree, ledger: Ledger) -> dict[PodUid, Bytes]:
+        """Where the memory of the pods of *ledger* lies: some kilobytes of text a pod, so not at every turn."""
+        pods = (tree.pods[uid] for uid in ledger.entries if uid in tree.pods)
+        return {pod.uid: used(self.fs.read(pod.path, NUMA_STAT) or "") for pod in pods}
 
     def look(
         self,

@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 
 from pinfold import __version__
+from pinfold.agent.beside import Beside
 from pinfold.agent.chronicle import Chronicle
 from pinfold.agent.decision import Made
 from pinfold.agent.enforcement import Enforced, Kept, NodeCgroups
@@ -31,6 +32,7 @@ from pinfold.cgroups.found import adopted
 from pinfold.cgroups.held import held
 from pinfold.cgroups.layout import Layout
 from pinfold.cgroups.newcomers import Newcomers, promises, unseen
+from pinfold.cgroups.numa_stat import Bytes
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, holds
 from pinfold.cgroups.tree import NoTree, Tree
 from pinfold.cgroups.verify import Drift, verify
@@ -136,6 +138,8 @@ class Agent:
         self._started_at, self._turned_at = now(), clock()
         self._interrupted = threading.Event()
         self.sources = Sources(config)
+        self._beside = Beside(config, self._cgroups, self.sources.wakeup.wake)
+        self._memory: Mapping[PodUid, Bytes] = {}
         self._events: EventSender | None = None
         if self.sources.server and config.report.events:
             self._events = EventSender(self.sources.server.send, f"pinfold-{config.node_name}", clock=clock, now=now)
@@ -194,6 +198,7 @@ class Agent:
     def close(self) -> None:
         if self._events:
             self._events.close()
+        self._beside.close()
         self.sources.close()
         self._irqs.close()
         self._cgroups.close()
@@ -251,6 +256,8 @@ class Agent:
         mode = Mode.ENFORCING if peace.cpusets else Mode.OBSERVING
         kernel = pods_in_kernel(enforced.node, enforced.drift)
         self._capability = self._cgroups.capability(enforced.node.held)
+        if self._due or self._snapshot is None:
+            self._memory = self._cgroups.memory(tree, decided.ledger)
         self._publish(began, pods, invalid, decided, kernel, mode, peace.reason)
         watched = watch.watched(tree, decided.ledger, self._kept.files, enforced.node.enforcement)
         return self.sources.watch(watched, self._patience.muted)
@@ -269,9 +276,10 @@ class Agent:
             or (uid in tree.pods and (state := inside.get(tree.pods[uid].path)) and state.populated)
         }
         running = {pod.uid for pod in active if pod.uid not in ledger.entries and _runs(pod.uid, picture)}
+        stay = frozenset[PodUid]() if self._beside.moves_memory else frozenset(running)
         policy = self._policy if peace.mems else replace(self._policy, memory_policy=MemoryPolicy.NONE)
         devices = self.sources.devices(active)
-        world = World(self._topology, policy, active, frozenset(lingering), frozenset(running), devices)
+        world = World(self._topology, policy, active, frozenset(lingering), stay, devices)
         decided = self._chronicle.recalled(plan(world, ledger))
         fresh = self._chronicle.decided(decided, ledger)
         if fresh or decided.ledger != ledger:
@@ -333,6 +341,7 @@ class Agent:
         self._look_at_s = min((at + RETRY_S for at in self._refused_at.values()), default=float("inf"))
         if enforced.overwritten and not self._patience.muted:
             self._look_at_s = min(self._look_at_s, self._clock() + FIRST_S)
+        self._go_on_beside(enforced, drifted)
         self._layout = enforced.layout
         self._hidden = (HIDDEN_TASKS,) if enforced.hidden_tasks else ()
         return enforced
@@ -371,13 +380,23 @@ class Agent:
 
     def _committing(self, ledger: Ledger) -> Callable[[Kept], None]:
         def commit(kept: Kept) -> None:
-            checkpoint = kept.into(replace(self._checkpoint, ledger=ledger))
-            if self._lost or checkpoint != self._checkpoint:
-                checkpoint = replace(checkpoint, generation=checkpoint.generation + 1)
-                self._state.save(checkpoint, self._boot)
-            self._checkpoint, self._kept = checkpoint, kept
+            self._save(kept.into(replace(self._checkpoint, ledger=ledger)))
+            self._kept = kept
 
         return commit
+
+    def _save(self, checkpoint: Checkpoint) -> None:
+        if self._lost or checkpoint != self._checkpoint:
+            checkpoint = replace(checkpoint, generation=checkpoint.generation + 1)
+            self._state.save(checkpoint, self._boot)
+        self._checkpoint = checkpoint
+
+    def _go_on_beside(self, enforced: Enforced, drifted: Iterable[Drift]) -> None:
+        """What takes longer than a turn may: on disk first."""
+        due = self._beside.due(enforced, self._checkpoint.properties)
+        self._save(due.kept.into(replace(self._checkpoint, properties=due.places)))
+        self._kept = due.kept
+        self._beside.ask(due, drifted)
 
     def _loaded(self) -> bool:
         """Take the checkpoint of this boot up again; False where it is there and cannot be read."""
@@ -459,16 +478,19 @@ class Agent:
             fought=tuple(sorted(self._patience.fought)),
             alone=self._witness.look(statuses if mode is Mode.ENFORCING else (), due=self._due),
             interrupts=Interrupts(len(self._guarded.moves), len(self._guarded.stays)),
+            memory=self._memory,
+            migrated=self._beside.migrated,
             warnings=(
                 *self._warnings,
                 *self._differing,
                 *self._hidden,
                 *self._guarded.warnings,
+                *self._beside.warnings(),
                 *self._fights(),
                 *self._unseen(began, decided, kernel),
             ),
         )
-        changed = before is None or replace(after, counters=before.counters) != before
+        changed = before is None or replace(after, counters=before.counters, memory=before.memory) != before
         self._snapshot = replace(after, generation=after.generation + changed, at=self._now())
 
     def _fights(self) -> Iterable[str]:

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pinfold.agent.enforcement import Enforced, Kept, NodeCgroups
+from pinfold.agent.systemd_units import tell
 from pinfold.cgroups.executor import Result
 from pinfold.cgroups.found import adopted
 from pinfold.cgroups.layout import Node
 from pinfold.cgroups.paths import ROOT, File
 from pinfold.cgroups.protocol import ordered
 from pinfold.cgroups.strangers import Owned, Stranger, strangers
+from pinfold.cgroups.systemd_bus import BusError, SystemdBus
+from pinfold.cgroups.systemd_properties import Values, given_back
 from pinfold.cgroups.tree import NoTree, Tree
 from pinfold.cgroups.verify import Drift, verify
 from pinfold.cgroups.wanted import wanted
@@ -57,12 +60,16 @@ class Release:
     guarded: Guarded = Guarded()  # noqa: RUF009 immutable
     """What became of the interrupts."""
     warnings: tuple[str, ...] = ()
+    properties: Values = field(default_factory=dict)
+    """Of systemd's units, given back too."""
+    deaf: bool = False
+    """systemd could not be told."""
 
     @property
     def is_whole(self) -> bool:
         """Whether all was given back, as far as it was tried."""
         return self.enforced is None or not (
-            self.enforced.drift or self.enforced.count(Result.REFUSED) or self.guarded.moves
+            self.enforced.drift or self.enforced.count(Result.REFUSED) or self.guarded.moves or self.deaf
         )
 
 
@@ -110,35 +117,53 @@ def release(config: Config, *, dry_run: bool = False) -> Release:
         topology = read_topology(Path(config.sysfs_root))
         tree = _tree(cgroups)
         warnings: tuple[str, ...] = ()
+        checkpoint = Checkpoint()
         try:
-            kept = Kept.of(state.load(boot) or Checkpoint())
+            checkpoint = state.load(boot) or checkpoint
+            kept = Kept.of(checkpoint)
         except (StateError, ValueError) as error:
             warnings = (f"{error} What Pinfold wrote is read off the kernel.",)
             kept = Kept(adopted(tree, cgroups.look(tree, Ledger(), topology, {}, {}).held))
         node = cgroups.look(tree, Ledger(), topology, kept.files, {})
         writes = ordered(node.held, wanted(node, Ledger(), topology.online))
+        properties = given_back(node, checkpoint.properties)
         with closing(Guard()) as guard:
             try:
                 irqs = guard.returns(kept.irqs)
             except IrqError as error:
                 irqs, warnings = {}, (*warnings, str(error))
             if dry_run:
-                return Release(writes, irqs, warnings=warnings)
+                return Release(writes, irqs, warnings=warnings, properties=properties)
+            fault = _told(properties)
+            untold = checkpoint.properties if fault else frozenset[tuple[str, str]]()
 
             def commit(left: Kept) -> None:
                 """What is left to give back stays on disk, so that a release that dies can be repeated."""
-                state.save(left.into(Checkpoint()), boot)
+                state.save(left.into(Checkpoint(properties=untold)), boot)
 
             def commit_moves(moves: Moves) -> None:
                 commit(replace(kept, irqs=moves))
 
             guarded = guard.keep(Ground(CpuSet(), topology.online, topology.node_cpus), kept.irqs, commit_moves)
         kept = replace(kept, irqs=guarded.moves)
+        if properties:  # systemd has written by now: what it left is given back by file
+            node = cgroups.look(tree, Ledger(), topology, node.found, {})
         enforced = cgroups.enforce(node, Ledger(), topology.online, kept, commit)
-        done = Release(writes, irqs, enforced, guarded, (*warnings, *guarded.warnings))
+        told = (*warnings, *([fault] if fault else ()), *guarded.warnings)
+        done = Release(writes, irqs, enforced, guarded, told, properties, deaf=bool(fault))
         if done.is_whole:
             state.discard()
         return done
+
+
+def _told(properties: Values) -> str:
+    """Give *properties* back; why systemd could not be told, empty where it was."""
+    try:
+        with closing(SystemdBus()) as bus:
+            tell(bus, properties)
+    except BusError as error:
+        return f"{error} What systemd was told to keep in its slices, it keeps."
+    return ""
 
 
 def _tree(cgroups: NodeCgroups) -> Tree:

@@ -36,6 +36,9 @@ def _json(released: Release) -> dict[str, object]:
             {**_write(one.write), "result": one.result.value, "message": one.message}
             for one in (done.outcomes if done else ())
         ],
+        "properties": [
+            {"unit": unit, "property": name.value, "value": text} for (unit, name), text in released.properties.items()
+        ],
         "left": [
             {"cgroup": one.path, "file": one.file.value, "want": one.want, "have": one.have}
             for one in (done.drift if done else ())
@@ -53,6 +56,9 @@ def _write(write: Write) -> dict[str, str]:
 
 def _text(released: Release) -> Iterator[Line]:
     done = released.enforced
+    how = "would be" if done is None else "not told" if released.deaf else "told"
+    for (unit, name), text in released.properties.items():
+        yield from filled((Span(f"{how:9}", Ink.BAD if released.deaf else Ink.PLAIN),), pieces(f"{unit} {name}={text}"))
     if done is None:
         for write in released.writes:
             yield from _told("would be", write)

@@ -21,6 +21,7 @@ from pinfold.planning.ledger import Isolation
 from pinfold.planning.reasons import Outcome, Regime, Word
 from pinfold.report.counters import Counters
 from pinfold.report.families import Family, Series, counter, gauge, histogram
+from pinfold.report.memory import memory
 from pinfold.report.snapshot import Exclusivity, Mode, PodStatus, Snapshot
 from pinfold.report.status import ENDING
 from pinfold.report.usage import ReadFiles, no_files, usage
@@ -44,6 +45,7 @@ def families(snapshot: Snapshot | None, read: ReadFiles, now: float) -> Iterator
         yield from _pods(snapshot)
         yield from usage(snapshot.pods, read)
         yield from _alone(snapshot)
+        yield from memory(snapshot)
         yield from _assignments(snapshot)
         yield from _alignment(snapshot)
         yield from _counted(snapshot.counters)

@@ -12,11 +12,13 @@ from pinfold.cpuset import CpuSet, NodeSet
 from pinfold.planning.ledger import Isolation, PodEntry
 from pinfold.planning.planner import Plan
 from pinfold.planning.policy import Policy
+from pinfold.planning.protection import Protection
 from pinfold.planning.reasons import Decision
 from pinfold.pods.model import MEMORY, ContainerKind, InvalidPod, Pod, PodUid, QosClass
 from pinfold.report.alone import Alone
 from pinfold.report.counters import Counters
 from pinfold.report.events import EventCounts
+from pinfold.report.migration import Migrated
 from pinfold.topology.model import Topology
 
 RECENT_LIMIT = 64
@@ -107,6 +109,8 @@ class PodStatus:
     containers: tuple[ContainerStatus, ...]
     kernel: PodInKernel = PodInKernel()
     static: bool = False
+    protection: Protection | None = None
+    """Of its memory from reclaim."""
     deleting: bool = False
     owner: str = ""
     started_at: str = ""
@@ -214,6 +218,9 @@ class Snapshot:
     alone: tuple[Alone, ...] = field(default=(), compare=False)
     """What ran on exclusive CPUs and pools, by pod and container."""
     interrupts: Interrupts = Interrupts()
+    memory: Mapping[PodUid, Mapping[int, int]] = field(default_factory=dict)
+    """Of pods that own CPUs or memory nodes: NUMA node → bytes that lie there, as read at the last timer."""
+    migrated: Migrated = field(default_factory=Migrated)
     warnings: tuple[str, ...] = ()
     """What the operator should be told about this node, one sentence each."""
 
@@ -228,6 +235,7 @@ def pod_statuses(
     statuses = []
     for uid in {*decisions, *plan.ledger.entries}:
         status = _status(known.get(uid), decisions.get(uid), plan.ledger.entries.get(uid), plan.node_shared)
+        status = replace(status, protection=plan.ledger.protections.get(uid))
         statuses.append(_seen(status, views[uid]) if uid in views else status)
     return tuple(sorted(statuses, key=lambda status: (status.namespace, status.name, status.uid)))
 

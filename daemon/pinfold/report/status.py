@@ -4,14 +4,19 @@ An allow-list by construction: a field that is not named here does not leave the
 ``docs/status.schema.json``. Pure; text is escaped by whoever shows it, each in its own way.
 """
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from pinfold.planning.policy import Policy
+from pinfold.planning.protection import Level
 from pinfold.planning.reasons import Decision
 from pinfold.planning.words import in_words
+from pinfold.pods.model import MEMORY
+from pinfold.pods.quantity import amount_text
 from pinfold.report.alone import Alone
 from pinfold.report.counters import Counters
+from pinfold.report.memory import local_share
 from pinfold.report.snapshot import ContainerStatus, KernelView, PodStatus, Snapshot
 from pinfold.topology.model import Topology
 
@@ -42,8 +47,8 @@ def to_json(snapshot: Snapshot) -> Json:
         "policy": _policy(snapshot.policy),
         "reservedCPUs": str(snapshot.policy.reserved),
         "nodeSharedPool": str(snapshot.node_shared),
-        "pods": [_pod(pod) for pod in snapshot.pods],
         "alone": [_alone(one) for one in snapshot.alone],
+        "pods": [_pod(pod, snapshot.memory.get(pod.uid, {})) for pod in snapshot.pods],
         "invalidPods": [
             {"reason": one.reason, "message": one.message, "where": one.where, "uid": one.uid}
             for one in snapshot.invalid
@@ -112,7 +117,8 @@ def _policy(policy: Policy) -> Json:
     }
 
 
-def _pod(pod: PodStatus) -> Json:
+def _pod(pod: PodStatus, memory: Mapping[int, int]) -> Json:
+    guarded = pod.protection
     return {
         "namespace": pod.namespace,
         "name": pod.name,
@@ -123,11 +129,14 @@ def _pod(pod: PodStatus) -> Json:
         "owner": pod.owner,
         "startedAt": pod.started_at,
         **_decision(pod.decision),
-        "explanation": list(in_words(pod.decision, pod.entry)) if pod.decision else [GONE],
+        "explanation": [*_explanation(pod), *_protected(pod)],
         "pool": str(pod.pool),
         "mems": str(pod.mems),
         "exclusive": str(pod.exclusive),
         "shared": str(pod.shared),
+        "memoryBytes": {str(node): size for node, size in sorted(memory.items())},
+        "memoryLocalShare": local_share(memory, pod.mems),
+        "memoryProtection": guarded and {"level": guarded.level.value, "bytes": guarded.size_bytes},
         "containers": [_container(one) for one in pod.containers],
         "kernel": _view(pod.kernel.pod),
         "otherCgroups": [_view(view) for view in pod.kernel.others],
@@ -150,6 +159,19 @@ def _alone(one: Alone) -> Json:
         "interruptedSeconds": one.interrupted_s,
         "share": one.share,
     }
+
+
+def _explanation(pod: PodStatus) -> Iterable[str]:
+    return in_words(pod.decision, pod.entry) if pod.decision else (GONE,)
+
+
+def _protected(pod: PodStatus) -> Iterable[str]:
+    if (guarded := pod.protection) is not None:
+        amount = amount_text(MEMORY, guarded.size_bytes)
+        yield f"The kernel takes {amount} of its memory {_TAKEN[guarded.level]} (memory.{guarded.level})."
+
+
+_TAKEN = {Level.LOW: "only when nobody else has any left to take", Level.MIN: "never"}
 
 
 def _decision(decision: Decision | None) -> Json:

@@ -1,0 +1,110 @@
+"""systemd's properties set from a thread: told once, told again where somebody wrote, and given back."""
+
+import threading
+from collections.abc import Mapping
+
+import pytest
+
+from pinfold.agent.systemd_units import SystemdUnits
+from pinfold.cgroups.systemd_bus import BusError, SystemdBus
+from pinfold.cgroups.systemd_properties import Property
+
+POD = "kubepods-poda.slice"
+LOW, CPUS = (POD, Property.MEMORY_LOW), (POD, Property.ALLOWED_CPUS)
+PATIENCE_S = 30.0
+
+
+class _Bus:
+    """systemd, as far as it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, dict[Property, str]]] = []
+        self.fault = ""
+        self.reloading = threading.Event()
+        self.reloading.set()
+
+    def set(self, unit: str, properties: Mapping[Property, str], /) -> None:
+        assert self.reloading.wait(PATIENCE_S)
+        if self.fault:
+            raise BusError(self.fault)
+        self.told.append((unit, dict(properties)))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class _Units(SystemdUnits):
+    def __init__(self, bus: _Bus) -> None:
+        super().__init__(lambda: None, bus)
+        self._done = threading.Semaphore(0)
+
+    def settle(self) -> None:
+        """Until what was asked for last is done."""
+        assert self._done.acquire(timeout=PATIENCE_S)
+
+    def _do(self, *asked: object) -> bool:
+        try:
+            return super()._do(*asked)  # type: ignore[arg-type]
+        finally:
+            self._done.release()
+
+
+def test_a_property_is_told_once_and_again_where_somebody_wrote() -> None:
+    bus = _Bus()
+    units = _Units(bus)
+    units.ask({LOW: "4096", CPUS: "2-3"}, {})
+    units.settle()
+    assert bus.told == [(POD, {Property.MEMORY_LOW: "4096", Property.ALLOWED_CPUS: "2-3"})], "one call a unit"
+    units.ask({LOW: "4096", CPUS: "2-3"}, {})
+    units.ask({LOW: "8192", CPUS: "2-3"}, {})
+    units.settle()
+    assert bus.told[1:] == [(POD, {Property.MEMORY_LOW: "8192"})]
+    units.ask({LOW: "8192", CPUS: "2-3"}, {}, {POD})
+    units.settle()
+    assert bus.told[2:] == [(POD, {Property.MEMORY_LOW: "8192", Property.ALLOWED_CPUS: "2-3"})]
+    units.close()
+
+
+def test_what_was_given_back_is_told_to_the_loop_once() -> None:
+    units = _Units(_Bus())
+    units.ask({}, {CPUS: ""})
+    units.settle()
+    assert units.returned() == {CPUS}
+    assert units.returned() == frozenset()
+    units.close()
+
+
+def test_a_bus_that_is_away_is_told_and_tried_again_when_the_loop_asks() -> None:
+    bus = _Bus()
+    bus.fault = "systemd's bus cannot be reached: no such file"
+    units = _Units(bus)
+    units.ask({LOW: "4096"}, {CPUS: ""})
+    units.settle()
+    assert bus.fault in units.warnings()[0]
+    assert units.returned() == frozenset()
+    bus.fault = ""
+    units.ask({LOW: "4096"}, {CPUS: ""})
+    units.settle()
+    assert bus.told == [(POD, {Property.ALLOWED_CPUS: "", Property.MEMORY_LOW: "4096"})]
+    assert units.warnings() == ()
+    units.close()
+
+
+def test_the_loop_does_not_wait_while_systemd_reloads_and_only_its_last_word_counts() -> None:
+    bus = _Bus()
+    bus.reloading.clear()
+    units = _Units(bus)
+    for size in ("1", "2", "3"):
+        units.ask({LOW: size}, {})
+    bus.reloading.set()
+    units.settle()
+    while not bus.told or bus.told[-1] != (POD, {Property.MEMORY_LOW: "3"}):
+        units.settle()
+    assert len(bus.told) <= 2
+    units.close()
+
+
+def test_where_there_is_no_bus_the_fault_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere/bus")
+    with pytest.raises(BusError, match="cannot be reached"):
+        SystemdBus().set(POD, {Property.MEMORY_LOW: "0"})
