@@ -64,8 +64,11 @@ class Daemon:
             if re.match(rf"{name}[{{ ]", line)
         )
 
+    def status(self) -> dict[str, Any]:
+        return dict(json.loads(self.get("/status")))
+
     def pods(self) -> dict[str, Any]:
-        return {f"{pod['namespace']}/{pod['name']}": pod for pod in json.loads(self.get("/status"))["pods"]}
+        return {f"{pod['namespace']}/{pod['name']}": pod for pod in self.status()["pods"]}
 
     def events(self) -> list[dict[str, Any]]:
         """This process's log lines so far."""

@@ -30,7 +30,7 @@ from pinfold.cgroups.executor import Result
 from pinfold.cgroups.files import CgroupError
 from pinfold.cgroups.found import adopted
 from pinfold.cgroups.held import held
-from pinfold.cgroups.layout import Layout
+from pinfold.cgroups.layout import Kind, Layout
 from pinfold.cgroups.newcomers import Newcomers, promises, unseen
 from pinfold.cgroups.numa_stat import Bytes
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, holds
@@ -57,7 +57,7 @@ from pinfold.sources.kubelet_state import Peace
 from pinfold.sources.picture import Objects
 from pinfold.sources.wakeup import Timer
 from pinfold.state import Checkpoint, StateDirectory, StateError, boot_id
-from pinfold.topology.sysfs import read_topology
+from pinfold.topology.sysfs import glance, read_topology
 
 APPEARS_WITHIN_S = 60.0
 """A pod whose cgroup has not appeared for so long is told about: its CPUs lie idle."""
@@ -67,6 +67,7 @@ HIDDEN_TASKS = (
     "tasks in the root cgroup may run on pools: their PIDs are not visible here, and no partition keeps them off. "
     "Run Pinfold with hostPID."
 )
+FAILED = "the last turn failed, all stays as it is and is tried again: "
 FOUGHT = "CgroupFoughtOver"
 """The reason of the Event on a pod whose cgroups somebody keeps rewriting."""
 TURNS = 5
@@ -105,6 +106,7 @@ class Agent:
         self._boot = boot_id()
         self._cgroups = cgroups or NodeCgroups(config)
         self._capability = self._cgroups.capability({})
+        self._glance = glance(Path(config.sysfs_root))
         self._topology = read_topology(Path(config.sysfs_root))
         self._policy, self._warnings = policy(config, self._topology)
         self._chronicle = Chronicle(now)
@@ -224,12 +226,15 @@ class Agent:
     def _failed(self, error: Exception) -> None:
         self._chronicle.failed(error)
         if self._snapshot:
-            self._snapshot = replace(self._snapshot, counters=self._chronicle.counters)
+            told = tuple(one for one in self._snapshot.warnings if not one.startswith(FAILED))
+            self._snapshot = replace(
+                self._snapshot, counters=self._chronicle.counters, warnings=(*told, f"{FAILED}{error}")
+            )
 
     def _turn(self, began: float) -> bool:
         if not self.sources.ready:
             return False
-        if self.sources.hotplugged():
+        if self.sources.hotplugged() or (self._due and glance(Path(self.config.sysfs_root)) != self._glance):
             self._reread_machine()
         if (told := self.sources.kubelet_config) is not self._kubelet:
             self._hear_kubelet(told)
@@ -260,7 +265,8 @@ class Agent:
             self._memory = self._cgroups.memory(tree, decided.ledger)
         self._publish(began, pods, invalid, decided, kernel, mode, peace.reason)
         watched = watch.watched(tree, decided.ledger, self._kept.files, enforced.node.enforcement)
-        return self.sources.watch(watched, self._patience.muted)
+        partitions = {path for path, want in enforced.layout.wants.items() if want.partition not in {None, Kind.MEMBER}}
+        return self.sources.watch(watched, self._patience.muted, partitions)
 
     def _decide(self, picture: _Picture, peace: Peace) -> Plan:
         tree, active = picture.tree, _active(picture.pods)
@@ -423,7 +429,8 @@ class Agent:
         return ledger
 
     def _reread_machine(self) -> None:
-        """After a hotplug event. Where the configuration no longer fits, the old policy stays and that is told."""
+        """After hotplug. Where the configuration no longer fits, the old policy stays and that is told."""
+        self._glance = glance(Path(self.config.sysfs_root))
         self._topology = read_topology(Path(self.config.sysfs_root))
         try:
             self._policy, self._warnings = policy(self.config, self._topology)

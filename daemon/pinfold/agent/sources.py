@@ -24,6 +24,7 @@ from pinfold.sources.kubelet import KubeletPods
 from pinfold.sources.kubelet_config import KubeletConfig
 from pinfold.sources.kubelet_state import Peace, cpu_manager, memory_manager, peace
 from pinfold.sources.manifests import Manifests
+from pinfold.sources.partition_events import PartitionEvents
 from pinfold.sources.picture import Objects, Pods, RawPod
 from pinfold.sources.wakeup import Wakeup
 from pinfold.topology.devices import nodes_of_pci
@@ -57,6 +58,7 @@ class Sources:
             )
         self._faults: dict[str, str] = {}
         self._cgroups: CgroupEvents | None = None
+        self._partitions = PartitionEvents(Path(config.cgroup_mount))
         self._hotplug: HotplugMonitor | None = None
         self._hotplugged = False
         self._rang_at: dict[str, float] = {}
@@ -83,7 +85,7 @@ class Sources:
         """What the last `pods` were read from."""
         self._read: tuple[tuple[Pods, ...], _Read] = ((), ((), ()))
         self._selector = selectors.DefaultSelector()
-        for source in (self.wakeup, self._manifests, self._cgroups, self._hotplug):
+        for source in (self.wakeup, self._manifests, self._cgroups, self._partitions, self._hotplug):
             if source:
                 self._selector.register(source, selectors.EVENT_READ)
         for asker in (self._api, self._kubelet):
@@ -108,6 +110,10 @@ class Sources:
                     concerning = tuple(filter(_concerns, changes.seen))
                     self._written.update(CgroupPath(one.path) for one in concerning if _is_write(one))
                     rang |= changes.overflowed or bool(concerning)
+                case PartitionEvents() as partitions:
+                    changed = partitions.drain()
+                    self._written.update(map(CgroupPath, changed))
+                    rang |= bool(changed)
                 case Manifests() as manifests:
                     rang |= manifests.drain()
                     self._rang_at[MANIFESTS] = time.time()
@@ -120,6 +126,7 @@ class Sources:
 
         Most of them are our own. Whatever else rang is kept.
         """
+        self._partitions.drain()
         if self._cgroups:
             changes = self._noted(self._cgroups.drain())
             self._pending |= changes.overflowed or not all(map(_is_write, changes.seen))
@@ -201,15 +208,19 @@ class Sources:
         nodes = {name: nodes_of_pci(name, self._sysfs_root) for name in sorted(names)}
         return {name: near for name, near in nodes.items() if near is not None}
 
-    def watch(self, cgroups: Collection[str], muted: Collection[str] = ()) -> bool:
+    def watch(
+        self, cgroups: Collection[str], muted: Collection[str] = (), partitions: Collection[str] = frozenset()
+    ) -> bool:
         """Have every change in *cgroups* ring; in those that are *muted*, only cgroups that come and go.
 
-        Whether more of some is heard than before, so that they must be looked at once more.
+        *partitions* ring too when the kernel breaks or mends them. Whether more of some is heard than before, so that
+        they must be looked at once more.
         """
+        self._partitions.watch(frozenset(partitions) - frozenset(muted))
         if self._cgroups is None:
             return False
         fresh = self._cgroups.watch(cgroups, muted)
-        self._faults[CGROUPS] = self._cgroups.fault
+        self._faults[CGROUPS] = self._cgroups.fault or self._partitions.fault
         return bool(fresh)
 
     def peace(self) -> Peace:
@@ -255,7 +266,7 @@ class Sources:
 
     def close(self) -> None:
         self._selector.close()
-        for source in (self._api, self._kubelet, self._manifests, self._cgroups, self.wakeup):
+        for source in (self._api, self._kubelet, self._manifests, self._cgroups, self._partitions, self.wakeup):
             if source:
                 source.close()
         for server in (self.server, self._kubelet.server if self._kubelet else None):

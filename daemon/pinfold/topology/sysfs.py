@@ -53,6 +53,13 @@ def read_topology(root: Path = Path("/")) -> Topology:
     raise TopologyError(f"{root / _CPU}/online changed {_ATTEMPTS} times during the reading: let CPU hotplug settle")
 
 
+def glance(root: Path = Path("/")) -> tuple[str | None, ...]:
+    """A few files that tell cheaply whether CPUs or memory came or went: they then hold something else."""
+    files = Files(root)
+    memory = _MEM_TOTAL.search(files.text("proc/meminfo") or "")
+    return (files.text(f"{_CPU}/online"), files.text(f"{_NODE}/has_memory"), memory[0] if memory else None)
+
+
 def _present(files: Files) -> CpuSet:
     told = files.parsed(f"{_CPU}/present", CpuSet.parse)
     return CpuSet.of(cpu for cpu, _ in files.numbered(_CPU, _CPU_NAME)) if told is None else told
