@@ -16,6 +16,7 @@ from pinfold.cgroups.executor import Outcome, Result, execute
 from pinfold.cgroups.files import CgroupError, Cgroupfs
 from pinfold.cgroups.found import Found, from_text, noted, refreshed, to_text
 from pinfold.cgroups.held import CpusetState, Held, held
+from pinfold.cgroups.known import Known, Stirred
 from pinfold.cgroups.layout import Enforcement, Layout, Node
 from pinfold.cgroups.lost import Mending, are_lost, mend, searched
 from pinfold.cgroups.numa_stat import FILE as NUMA_STAT
@@ -113,12 +114,17 @@ class NodeCgroups:
         self._asked = _ASKED[config.exclusivity]
         self._may_administer = may_administer()
         self._tasks = RootTasks(self.fs)
+        self.known = Known(self.fs)
+        self._tree: Tree | NoTree | None = None
 
     def close(self) -> None:
         self.fs.close()
 
     def discover(self) -> Tree | NoTree:
-        return discover(self.fs, self._root, self._driver)
+        if self._tree is None or self.known.relisted:
+            self.known.relisted = False
+            self._tree = discover(self.known, self._root, self._driver)
+        return self._tree
 
     def capability(self, held: Held) -> Capability:
         return capability(held, may_administer=self._may_administer, asked=self._asked)
@@ -137,8 +143,9 @@ class NodeCgroups:
         names: Mapping[str, str],
         refused: frozenset[PodUid] = frozenset(),
     ) -> Node:
-        """Read everything that a layout depends on."""
-        state = searched(self.fs, held(self.fs, watch.read(tree, ledger, found)), topology.online)
+        """Read everything that a layout depends on, as far as it may have changed."""
+        known = self.known.held(watch.outer(tree), watch.inner(tree, ledger, found))
+        state = searched(self.fs, known, topology.online)
         return Node(
             tree=tree,
             held=state,
@@ -170,9 +177,11 @@ class NodeCgroups:
             with suppress(CgroupError):  # what is still lost afterwards is told as drift
                 mend(self.fs, node.held[ROOT].lost)
             written()
+            self.known.stir(Stirred(everywhere=True))
             node = self.look(node.tree, ledger, node.topology, node.found, node.names, node.refused)
         for _ in range(ROUNDS):
             layout = wanted(node, ledger, node_shared)
+            node = self._weighed(node, layout)
             writes = ordered(node.held, layout)
             node = replace(node, found=noted(node.found, node.held, writes))
             shared = layout.shared if layout.shrunk else None
@@ -184,6 +193,7 @@ class NodeCgroups:
             commit(kept)
             self._tasks.bind({task: (cpus & held[task]) or cpus for task, cpus in masks.items()})
             done = execute(writes, self.fs)
+            self.known.wrote(done)
             self._tasks.bind(masks)  # what widens comes last: the CPUs are nobody else's by now
             bound = after
             if not writes:
@@ -198,6 +208,15 @@ class NodeCgroups:
         drift = verify(layout, node.held, node.topology.online)
         hidden = layout.shrunk and self._tasks.hidden
         return Enforced(node, kept, layout, outcomes, drift, overwritten, hidden)
+
+    def _weighed(self, node: Node, layout: Layout) -> Node:
+        """*node* with what those use by now whose memory nodes are to change: memory grows without a word."""
+        moving = [
+            path
+            for path, want in layout.wants.items()
+            if want.mems is not None and path in node.held and want.mems != node.held[path].mems
+        ]
+        return replace(node, held={**node.held, **held(self.fs, moving)}) if moving else node
 
 
 def _refused(done: Iterable[Outcome], node: Node) -> set[PodUid]:

@@ -29,7 +29,7 @@ from pinfold.cgroups import watch
 from pinfold.cgroups.executor import Result
 from pinfold.cgroups.files import CgroupError
 from pinfold.cgroups.found import adopted
-from pinfold.cgroups.held import held
+from pinfold.cgroups.known import Stirred
 from pinfold.cgroups.layout import Kind, Layout
 from pinfold.cgroups.newcomers import Newcomers, promises, unseen
 from pinfold.cgroups.numa_stat import Bytes
@@ -234,6 +234,7 @@ class Agent:
     def _turn(self, began: float) -> bool:
         if not self.sources.ready:
             return False
+        self._cgroups.known.stir(self.sources.stirred() | Stirred(everywhere=self._due))
         if self.sources.hotplugged() or (self._due and glance(Path(self.config.sysfs_root)) != self._glance):
             self._reread_machine()
         if (told := self.sources.kubelet_config) is not self._kubelet:
@@ -244,7 +245,9 @@ class Agent:
         if isinstance(tree, NoTree):
             decided = plan(World(self._topology, self._policy, _active(pods)), self._checkpoint.ledger)
             self._publish(began, pods, invalid, decided, {}, Mode.OBSERVING, tree.message)
-            return bool(self.sources.watch({ROOT}))
+            again = bool(self.sources.watch({ROOT}))
+            self._cgroups.known.hear(self.sources.heard)
+            return again
         picture = _Picture(pods, invalid, tree, self.sources.names(tree, pods), self.sources.objects)
         known = {pod.uid for pod in pods}
         self.sources.unknown(tree.pods.keys() - known)
@@ -266,20 +269,21 @@ class Agent:
         self._publish(began, pods, invalid, decided, kernel, mode, peace.reason)
         watched = watch.watched(tree, decided.ledger, self._kept.files, enforced.node.enforcement)
         partitions = {path for path, want in enforced.layout.wants.items() if want.partition not in {None, Kind.MEMBER}}
-        return self.sources.watch(watched, self._patience.muted, partitions)
+        again = self.sources.watch(watched, self._patience.muted, partitions)
+        self._cgroups.known.hear(self.sources.heard)
+        return again
 
     def _decide(self, picture: _Picture, peace: Peace) -> Plan:
         tree, active = picture.tree, _active(picture.pods)
         ledger = self._checkpoint.ledger if not self._lost else self._rebuilt(picture)
         away = ledger.entries.keys() - {pod.uid for pod in active}
         invalid = {one.uid for one in picture.invalid}
-        inside = held(self._cgroups.fs, (tree.pods[uid].path for uid in away if uid in tree.pods))
         lingering = {
             uid
             for uid in away
             if uid in invalid
             or not self.sources.synced
-            or (uid in tree.pods and (state := inside.get(tree.pods[uid].path)) and state.populated)
+            or (uid in tree.pods and (state := self._cgroups.known.state(tree.pods[uid].path)) and state.populated)
         }
         running = {pod.uid for pod in active if pod.uid not in ledger.entries and _runs(pod.uid, picture)}
         stay = frozenset[PodUid]() if self._beside.moves_memory else frozenset(running)
@@ -333,6 +337,7 @@ class Agent:
         def written() -> None:
             self._newcomers = self._newcomers.written(promised, self._now())
             self.sources.overlook_writes()
+            self._cgroups.known.stir(self.sources.stirred())
 
         enforced = self._cgroups.enforce(node, decided.ledger, decided.node_shared, self._kept, commit, written)
         self._spare(decided.ledger, save)
@@ -430,6 +435,7 @@ class Agent:
 
     def _reread_machine(self) -> None:
         """After hotplug. Where the configuration no longer fits, the old policy stays and that is told."""
+        self._cgroups.known.stir(Stirred(everywhere=True))
         self._glance = glance(Path(self.config.sysfs_root))
         self._topology = read_topology(Path(self.config.sysfs_root))
         try:

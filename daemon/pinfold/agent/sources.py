@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from pinfold.cgroups.paths import CgroupPath, File, below
+from pinfold.cgroups.known import Stirred
+from pinfold.cgroups.paths import CgroupPath, File, below, parent
 from pinfold.cgroups.tree import Tree
 from pinfold.config import Config
 from pinfold.cpuset import NodeSet
@@ -66,6 +67,7 @@ class Sources:
         self._pending = False
         """Something rang while the loop was at its writes."""
         self._written: set[CgroupPath] = set()
+        self._stirred = Stirred()
         self._made: set[CgroupPath] = set()
         self._passed: set[CgroupPath] = set()
         try:
@@ -111,8 +113,9 @@ class Sources:
                     self._written.update(CgroupPath(one.path) for one in concerning if _is_write(one))
                     rang |= changes.overflowed or bool(concerning)
                 case PartitionEvents() as partitions:
-                    changed = partitions.drain()
-                    self._written.update(map(CgroupPath, changed))
+                    changed = frozenset(map(CgroupPath, partitions.drain()))
+                    self._stirred |= Stirred(files=changed)
+                    self._written.update(changed)
                     rang |= bool(changed)
                 case Manifests() as manifests:
                     rang |= manifests.drain()
@@ -126,7 +129,7 @@ class Sources:
 
         Most of them are our own. Whatever else rang is kept.
         """
-        self._partitions.drain()
+        self._stirred |= Stirred(files=frozenset(map(CgroupPath, self._partitions.drain())))
         if self._cgroups:
             changes = self._noted(self._cgroups.drain())
             self._pending |= changes.overflowed or not all(map(_is_write, changes.seen))
@@ -136,12 +139,18 @@ class Sources:
         written, self._written = self._written, set()
         return written
 
+    def stirred(self) -> Stirred:
+        """What else is to be looked at again than before the last call."""
+        stirred, self._stirred = self._stirred, Stirred()
+        return stirred
+
     def passed(self) -> set[CgroupPath]:
         """Cgroups that were made and removed again, both since the last call."""
         passed, self._passed, self._made = self._passed, set(), set()
         return passed
 
     def _noted(self, changes: Changes) -> Changes:
+        self._stirred |= _stirred(changes)
         for one in changes.seen:
             path = below(CgroupPath(one.path), one.name)
             if one.happening is Happening.CREATED:
@@ -223,6 +232,11 @@ class Sources:
         self._faults[CGROUPS] = self._cgroups.fault or self._partitions.fault
         return bool(fresh)
 
+    @property
+    def heard(self) -> frozenset[CgroupPath]:
+        """The cgroups in which every change rings."""
+        return frozenset(map(CgroupPath, self._cgroups.heard)) if self._cgroups else frozenset()
+
     def peace(self) -> Peace:
         """What the kubelet leaves to Pinfold."""
         said = self.kubelet_config or KubeletConfig()
@@ -302,6 +316,22 @@ class Sources:
 def _concerns(change: Change) -> bool:
     """Not what a runtime writes all day: processes that enter, weights, limits of memory."""
     return change.happening is not Happening.WRITTEN or change.name in _FILES
+
+
+def _stirred(changes: Changes) -> Stirred:
+    listings: set[CgroupPath] = set()
+    files: set[CgroupPath] = set()
+    for one in changes.seen:
+        path = CgroupPath(one.path)
+        match one.happening:
+            case Happening.WRITTEN if one.name in _FILES or one.name == File.PROCS:
+                files.add(path)
+            case Happening.CREATED | Happening.REMOVED:
+                listings.add(path)
+            case Happening.GONE:
+                listings |= {path, parent(path)}
+                files.add(path)
+    return Stirred(frozenset(listings), frozenset(files), changes.overflowed)
 
 
 def _is_write(change: Change) -> bool:

@@ -16,6 +16,8 @@ from pinfold.errors import PinfoldError
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_BYTES = 1 << 20
+_PAGE_BYTES = 1 << 12
+"""The kernel gives no more at once; less by a line at most, while there is more."""
 
 
 class CgroupError(PinfoldError):
@@ -156,10 +158,20 @@ class Cgroupfs:
 def _read(directory: int, path: CgroupPath, file: str) -> str:
     try:
         fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-        with os.fdopen(fd, "rb") as stream:
-            return stream.read(_MAX_BYTES).decode(errors="surrogateescape").removesuffix("\n")
+        try:
+            return _whole(fd).decode(errors="surrogateescape").removesuffix("\n")
+        finally:
+            os.close(fd)
     except OSError as error:
         # EOPNOTSUPP: cgroup.procs of a threaded or "domain invalid" cgroup cannot be read.
         if error.errno in {errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP}:
             raise CgroupGoneError(f"{path or '/'}/{file} is gone") from error
         raise ReadRefusedError(f"{path or '/'}/{file} cannot be read: {error.strerror}") from error
+
+
+def _whole(fd: int) -> bytes:
+    """All that a control file holds: mostly one read. Lines are short, a list of CPUs is a single piece."""
+    pieces = [os.read(fd, _PAGE_BYTES)]
+    while len(pieces[-1]) > _PAGE_BYTES // 2 and sum(map(len, pieces)) < _MAX_BYTES:
+        pieces.append(os.read(fd, _PAGE_BYTES))
+    return b"".join(pieces)

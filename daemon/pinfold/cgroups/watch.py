@@ -11,13 +11,17 @@ from pinfold.planning.ledger import Ledger
 
 def read(tree: Tree, ledger: Ledger, found: Found) -> tuple[CgroupPath, ...]:
     """The cgroups whose files a layout depends on: all but the containers that Pinfold never wrote to."""
-    return (
-        *tree.way,
-        *tree.outsiders,
-        *tree.qos_slices.values(),
-        *(pod.path for pod in tree.pods.values()),
-        *_containers(tree, ledger, found),
-    )
+    return (*outer(tree), *inner(tree, ledger, found))
+
+
+def outer(tree: Tree) -> tuple[CgroupPath, ...]:
+    """Of these, those above the pods, and beside their way."""
+    return (*tree.way, *tree.outsiders, *tree.qos_slices.values())
+
+
+def inner(tree: Tree, ledger: Ledger, found: Found) -> tuple[CgroupPath, ...]:
+    """Of these, the pods and what is in them."""
+    return (*(pod.path for pod in tree.pods.values()), *_containers(tree, ledger, found))
 
 
 def watched(tree: Tree, ledger: Ledger, found: Found, enforcement: Enforcement) -> frozenset[CgroupPath]:

@@ -71,6 +71,11 @@ class CgroupEvents:
     def watched(self) -> Collection[str]:
         return self._watches.keys()
 
+    @property
+    def heard(self) -> frozenset[str]:
+        """Those of the watched that are not muted."""
+        return frozenset(self._watches) - self._muted
+
     def watch(self, paths: Collection[str], muted: Collection[str] = ()) -> frozenset[str]:
         """Watch exactly *paths*, and in those that are *muted* only which children come and go.
 

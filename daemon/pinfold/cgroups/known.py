@@ -1,0 +1,137 @@
+"""What cgroups held when they were last read, as far as it still is so: a look reads only what may be another now.
+
+A cgroup that is heard (by inotify) and did not ring has the files that it had. What the kernel changes by itself
+follows from a write somewhere: in the cgroup itself, or in one above it. So a pod is looked at again when anything in
+it rang or was written; and all pods are when a cgroup above them, or beside their way, holds what neither stood there
+nor was written by Pinfold. The rest (``effective`` sets of pods that own nothing, a partition that breaks without a
+word) shows at the full look, for which whoever has the timer asks.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from pinfold.cgroups.executor import Outcome
+from pinfold.cgroups.held import CpusetState, Held, Reading, held
+from pinfold.cgroups.paths import CgroupPath, File, below, parent
+from pinfold.cgroups.tree import Listing
+
+_INHERITED = (File.CPUS, File.EXCLUSIVE, File.PARTITION, File.MEMS)
+"""What cgroups below depend on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stirred:
+    """Where something happened."""
+
+    listings: frozenset[CgroupPath] = frozenset()
+    """Cgroups came or went in these."""
+    files: frozenset[CgroupPath] = frozenset()
+    """Something that Pinfold reads was written in these."""
+    everywhere: bool = False
+    """Nobody knows where."""
+
+    def __or__(self, other: "Stirred") -> "Stirred":
+        everywhere = self.everywhere or other.everywhere
+        return Stirred(self.listings | other.listings, self.files | other.files, everywhere)
+
+
+class Seeing(Listing, Reading, Protocol):
+    """`files.Cgroupfs`."""
+
+
+class Known:
+    """One tree. It is a Listing, too."""
+
+    def __init__(self, fs: Seeing) -> None:
+        self._fs = fs
+        self._heard: frozenset[CgroupPath] = frozenset()
+        self._children: dict[CgroupPath, tuple[str, ...]] = {}
+        self._outer: Held = {}
+        self._inner: dict[CgroupPath, CpusetState] = {}
+        self._ours: dict[tuple[CgroupPath, File], str] = {}
+        """What Pinfold wrote above the pods since these were read."""
+        self.relisted = True
+        """A cgroup may have come or gone since the flag was last taken down."""
+
+    def hear(self, paths: Collection[CgroupPath]) -> None:
+        """From now on exactly *paths* tell when they change, by `stir`; what is read of others is not kept."""
+        heard = frozenset(paths)
+        for path in heard ^ self._heard:
+            self._forget(path)
+            self._unlist(path)
+        self._heard = heard
+
+    def stir(self, stirred: Stirred) -> None:
+        """Look again at what *stirred*."""
+        if stirred.everywhere:
+            self._children.clear()
+            self._inner.clear()
+            self.relisted = True
+        for path in stirred.listings:
+            self._unlist(path)
+        for path in stirred.files:
+            self._forget(path)
+
+    def wrote(self, outcomes: Iterable[Outcome]) -> None:
+        for one in outcomes:
+            if one.write.path in self._outer:
+                self._ours[one.write.path, one.write.file] = one.write.value
+            else:
+                self._forget(one.write.path)
+
+    def children(self, path: CgroupPath) -> tuple[str, ...]:
+        if path not in self._children:
+            names = self._fs.children(path)
+            if path not in self._heard:
+                self.relisted = True
+                return names
+            self._children[path] = names
+        return self._children[path]
+
+    def held(self, outer: Iterable[CgroupPath], inner: Iterable[CgroupPath]) -> dict[CgroupPath, CpusetState]:
+        """*outer* are the cgroups above pods and beside them, which are read each time; *inner* pods and containers.
+
+        Those that are gone are left out.
+        """
+        now = held(self._fs, outer)
+        if any(self._differs(path, state) for path, state in now.items()):
+            self._inner.clear()
+        self._outer, self._ours = now, {}
+        wanted = tuple(inner)
+        fresh = held(self._fs, (path for path in wanted if path not in self._inner))
+        before, self._inner = self._inner, {}
+        states = dict(now)
+        for path in wanted:
+            state = fresh.get(path) or before.get(path)
+            if state:
+                states[path] = state
+                if path in self._heard:
+                    self._inner[path] = state
+        return states
+
+    def state(self, path: CgroupPath) -> CpusetState | None:
+        """One pod or container; None where it is gone."""
+        return self._inner.get(path) or held(self._fs, (path,)).get(path)
+
+    def _differs(self, path: CgroupPath, now: CpusetState) -> bool:
+        """Whether what lies below may be another because of *path*, by somebody else's hand."""
+        if (before := self._outer.get(path)) is None:
+            return True
+        return now.gives_cpuset is not before.gives_cpuset or any(
+            (text := now.text(file)) != before.text(file) and text != self._ours.get((path, file))
+            for file in _INHERITED
+        )
+
+    def _forget(self, path: CgroupPath) -> None:
+        """The whole pod that *path* is, or is a container of."""
+        if path in self._outer:
+            return
+        for one in (path, parent(path)):
+            if one not in self._outer:
+                self._inner.pop(one, None)
+        for name in self._children.get(path, ()):
+            self._inner.pop(below(path, name), None)
+
+    def _unlist(self, path: CgroupPath) -> None:
+        self.relisted |= self._children.pop(path, None) is not None
