@@ -185,6 +185,15 @@ def the_kubepods_root_is_somebodys_partition(node: PlayedNode) -> None:
     assert stage.read(KUBEPODS, File.PARTITION) == "root"
 
 
+def somebody_makes_a_partition_of_the_kubepods_root_above_pools(node: PlayedNode) -> None:
+    """Remote partitions below a partition are faulty on 6.12 and 7.3: it goes."""
+    stage = Stage(node)
+    stage.pod(1, "2-5", engine="2-3")
+    stage.spoil(KUBEPODS, File.PARTITION, "root")
+    stage.settle()
+    assert stage.read(KUBEPODS, File.PARTITION) == "member"
+
+
 # --- isolated pools ---------------------------------------------------------------------------------------------------
 
 
@@ -221,6 +230,7 @@ SCENES: tuple[Scene, ...] = (
     a_pool_moves_away_from_its_last_cpu_that_is_gone,
     an_operators_partition_stands_beside_pools,
     the_kubepods_root_is_somebodys_partition,
+    somebody_makes_a_partition_of_the_kubepods_root_above_pools,
     a_pool_becomes_isolated_and_balanced_again,
     an_isolated_pool_takes_cpus_that_the_kernel_was_booted_to_isolate,
 )

@@ -33,11 +33,13 @@ from pinfold.cgroups.known import Stirred
 from pinfold.cgroups.layout import Kind, Layout
 from pinfold.cgroups.newcomers import Newcomers, promises, unseen
 from pinfold.cgroups.numa_stat import Bytes
+from pinfold.cgroups.partitions import held_by_others
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, holds
 from pinfold.cgroups.tree import NoTree, Tree
 from pinfold.cgroups.verify import Drift, verify
 from pinfold.cgroups.wanted import wanted
 from pinfold.config import Config, ConfigError, policy
+from pinfold.cpuset import CpuSet
 from pinfold.errors import PinfoldError
 from pinfold.interrupts.affinities import Moves
 from pinfold.interrupts.guard import Guard, Guarded
@@ -126,6 +128,8 @@ class Agent:
         self._due = False
         """The timer rang: look at what may have changed without a ring."""
         self._hidden: tuple[str, ...] = ()
+        self._held_by_others: Mapping[CgroupPath, CpuSet] | None = None
+        """None: nobody has looked yet."""
         self._unseen_since: dict[PodUid, float] = {}
         self._refused_at: dict[PodUid, float] = {}
         self._look_at_s = float("inf")
@@ -289,7 +293,11 @@ class Agent:
         stay = frozenset[PodUid]() if self._beside.moves_memory else frozenset(running)
         policy = self._policy if peace.mems else replace(self._policy, memory_policy=MemoryPolicy.NONE)
         devices = self.sources.devices(active)
-        world = World(self._topology, policy, active, frozenset(lingering), stay, devices)
+        if self._held_by_others is None:
+            now = self._cgroups.look(tree, Ledger(), self._topology, self._kept.files, picture.names)
+            self._held_by_others = held_by_others(now)
+        topology = self._topology.without(CpuSet.union(self._held_by_others.values()))
+        world = World(topology, policy, active, frozenset(lingering), stay, devices)
         decided = self._chronicle.recalled(plan(world, ledger))
         fresh = self._chronicle.decided(decided, ledger)
         if fresh or decided.ledger != ledger:
@@ -354,6 +362,7 @@ class Agent:
             self._look_at_s = min(self._look_at_s, self._clock() + FIRST_S)
         self._go_on_beside(enforced, drifted)
         self._layout = enforced.layout
+        self._held_by_others = held_by_others(enforced.node)
         self._hidden = (HIDDEN_TASKS,) if enforced.hidden_tasks else ()
         return enforced
 
@@ -500,6 +509,7 @@ class Agent:
                 *self._guarded.warnings,
                 *self._beside.warnings(),
                 *self._fights(),
+                *self._others(),
                 *self._unseen(began, decided, kernel),
             ),
         )
@@ -509,6 +519,10 @@ class Agent:
     def _fights(self) -> Iterable[str]:
         for path in sorted(self._patience.fought):
             yield f"somebody keeps rewriting {path}: it is repaired every {self._patience.pause_s} s. Find and stop it."
+
+    def _others(self) -> Iterable[str]:
+        for path, cpus in sorted((self._held_by_others or {}).items()):
+            yield f"CPUs {cpus} are held by /{path}, of which somebody else made a cpuset partition: no pod gets them."
 
     def _unseen(self, began: float, decided: Plan, kernel: Mapping[PodUid, PodInKernel]) -> tuple[str, ...]:
         """Pods that own CPUs and whose cgroup does not appear."""

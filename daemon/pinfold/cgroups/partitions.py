@@ -8,7 +8,9 @@ that file and stays a member. Nested partitions are not used: they may overlap (
 from collections.abc import Container, Iterator, Mapping
 
 from pinfold.cgroups.found import found_in
+from pinfold.cgroups.held import CpusetState
 from pinfold.cgroups.layout import Kind, Node, Piece, Want, container_sets, slice_sets
+from pinfold.cgroups.lost import MENDING
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, above, parent
 from pinfold.cgroups.tree import PodCgroup
 from pinfold.cpuset import CpuSet
@@ -57,32 +59,47 @@ def members(pod: PodCgroup) -> Iterator[Piece]:
 
 
 def strangers(node: Node, entries: Container[PodCgroup]) -> dict[CgroupPath, CpuSet]:
-    """For every cgroup above, the exclusive CPUs of pods that Pinfold gave none (CRI-O's): it must go on to hold them.
+    """For every cgroup above, the exclusive CPUs that somebody else gave (CRI-O to a pod): it must go on to hold them.
 
     *entries*: the pods that Pinfold gives some.
     """
-    return _unions(
-        node,
-        {
-            pod.path: state.exclusive
-            for pod in node.tree.pods.values()
-            if pod not in entries
-            and found_in(node.found, pod.path, File.EXCLUSIVE) is None
-            and (state := node.held.get(pod.path))
-            and state.exclusive
-        },
-    )
+    places = (*node.tree.outsiders, *(pod.path for pod in node.tree.pods.values() if pod not in entries))
+    given = {
+        path: state.exclusive
+        for path in places
+        if found_in(node.found, path, File.EXCLUSIVE) is None and (state := node.held.get(path)) and state.exclusive
+    }
+    return _unions(node, given)
+
+
+def held_by_others(node: Node) -> dict[CgroupPath, CpuSet]:
+    """Cgroups to which somebody else gave CPUs alone, by partition or exclusive set: no pool can have those.
+
+    A partition above the pods is none of them: the pods lie in it.
+    """
+    held: dict[CgroupPath, CpuSet] = {}
+    for path in (*node.tree.outsiders, *(pod.path for pod in node.tree.pods.values())):
+        state = node.held.get(path, CpusetState())
+        cpus = CpuSet()
+        if state.is_partition and node.is_theirs(path):
+            cpus |= state.cpus_effective or cpus
+        if found_in(node.found, path, File.EXCLUSIVE) is None:
+            cpus |= state.exclusive or cpus
+        if cpus and path != MENDING:
+            held[path] = cpus
+    return held
 
 
 def _unions(node: Node, owned: Mapping[CgroupPath, CpuSet]) -> dict[CgroupPath, CpuSet]:
     """For every cgroup above an owner, but the root, the CPUs owned below it.
 
-    A partition that somebody made there gives its own CPUs, and would become smaller by that set.
+    A partition that somebody made there before gives its own CPUs, and would become smaller by that set.
     """
     unions: dict[CgroupPath, CpuSet] = {}
     for path, cpus in owned.items():
         for outer in above(path):
-            if outer != ROOT and not node.is_theirs(outer):
+            was_theirs = node.is_theirs(outer) and found_in(node.found, outer, File.EXCLUSIVE) is None
+            if outer != ROOT and not was_theirs:
                 unions[outer] = unions.get(outer, CpuSet()) | cpus
     return unions
 

@@ -5,7 +5,7 @@ Source of the words: the kubelet's ``topology.CPUTopology``; kernel documents cp
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -113,6 +113,17 @@ class Topology:
     def memory_nodes(self) -> NodeSet:
         """Nodes that have memory: what ``cpuset.mems`` may hold."""
         return NodeSet.of(node.id for node in self.nodes if node.memory_bytes)
+
+    def without(self, cpus: CpuSet) -> "Topology":
+        """The machine as if *cpus* were offline."""
+        if cpus.isdisjoint(self.online):
+            return self
+        return replace(
+            self,
+            cpus=tuple(cpu for cpu in self.cpus if cpu.id not in cpus),
+            nodes=tuple(replace(node, cpus=node.cpus - cpus) for node in self.nodes),
+            offline=self.offline | (self.online & cpus),
+        )
 
     def nodes_of(self, cpus: CpuSet) -> NodeSet:
         """The NUMA nodes that *cpus* touch."""

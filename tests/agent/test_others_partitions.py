@@ -1,0 +1,93 @@
+"""What others do with partitions: CPUs that they lose to nobody, and CPUs that they hold."""
+
+from pathlib import Path
+
+import pytest
+
+from pinfold.cgroups.layout import Enforcement
+from pinfold.cgroups.paths import CgroupPath, File, below
+from pinfold.cgroups.verify import Cause
+from pinfold.cpuset import CpuSet
+from pinfold.pods.model import QosClass
+from tests.agent.bench import Bench, Fs, pod
+from tests.cgroups.node import KUBEPODS, PlayedNode, container_path, pod_path
+from tests.cpuset_model import V6_12, V7_3, Kernel
+
+PATH = pod_path(1, QosClass.GUARANTEED)
+
+
+def test_a_pool_whose_cpus_6_12_has_lost_stands_again(tmp_path: Path) -> None:
+    bench = Bench.boot(V6_12, tmp_path, apiServer={"enabled": False})
+    bench.fs = Fs.boot(V6_12, 16, may_lose=True)
+    PlayedNode.boot(bench.fs, Enforcement.PARTITION)
+    bench.put(pod(1, 4, engine=3))
+    bench.appear(1)
+    bench.start()
+    pool = bench.status(1).pool
+    assert pool
+    for where in (KUBEPODS, PATH):
+        assert bench.fs.world.write(where, File.EXCLUSIVE, "") is None
+    assert bench.fs.world.effective("").isdisjoint(pool)
+    assert bench.fs.world.effective(PATH).isdisjoint(pool)
+
+    snapshot = bench.turn()
+    assert bench.fs.read(PATH, File.PARTITION) == "root"
+    assert bench.fs.world.effective(PATH) == pool
+    assert snapshot.counters.repaired[Cause.LOST] == 1
+    bench.stop()
+
+
+@pytest.mark.parametrize("kernel", [V6_12, V7_3], ids=str)
+def test_pools_stay_off_partitions_that_others_made(kernel: Kernel, tmp_path: Path) -> None:
+    """An operator's beside kubepods, and CRI-O's of a container: planned around, left alone, told."""
+    bench = Bench.boot(kernel, tmp_path, apiServer={"enabled": False})
+    theirs, crio = CgroupPath("theirs"), pod_path(9, QosClass.BURSTABLE)
+    container = container_path(crio, 9, 0)
+    for path in ("", KUBEPODS, CgroupPath(crio.rpartition("/")[0])):
+        bench.fs.write(CgroupPath(path), File.SUBTREE_CONTROL, "+cpuset")
+    for path in (theirs, crio):
+        bench.fs.make(path)
+    bench.fs.write(crio, File.SUBTREE_CONTROL, "+cpuset")
+    bench.fs.make(container)
+    bench.fs.write(theirs, File.CPUS, "2-5")
+    bench.fs.write(theirs, File.PARTITION, "root")
+    for path in (KUBEPODS, CgroupPath(crio.rpartition("/")[0]), crio, container):
+        bench.fs.write(path, File.EXCLUSIVE, "6-7")
+    bench.fs.write(container, File.PARTITION, "isolated")
+    bench.put(pod(1, 8, engine=3))
+    bench.appear(1, populated=False)
+    bench.start()
+    status = bench.status(1)
+    snapshot = bench.turn()
+    assert status.pool == CpuSet.parse("8-15")
+    assert (bench.fs.read(PATH, File.PARTITION), status.kernel.drift) == ("root", ())
+    assert bench.fs.world.effective(theirs) == CpuSet.parse("2-5")
+    assert bench.fs.world.effective(container) == CpuSet.parse("6-7")
+    assert [one for one in snapshot.warnings if "/theirs" in one and "2-5" in one]
+
+    bench.fs.write(theirs, File.PARTITION, "member")
+    bench.turn()
+    bench.put(pod(1, 12, engine=3))
+    assert len(bench.status(1).pool & CpuSet.parse("2-5")) == 4
+    bench.stop()
+
+
+def test_a_leaf_of_kubepods_made_a_partition_is_left_and_its_cpus_too(tmp_path: Path) -> None:
+    """Some slice in kubepods that is no pod's."""
+    bench = Bench.boot(V6_12, tmp_path, apiServer={"enabled": False})
+    for path in ("", KUBEPODS):
+        bench.fs.write(CgroupPath(path), File.SUBTREE_CONTROL, "+cpuset")
+    slice_ = below(KUBEPODS, "batch.slice")
+    bench.fs.make(slice_)
+    for path in (KUBEPODS, slice_):
+        bench.fs.write(path, File.EXCLUSIVE, "2-3")
+    bench.fs.write(slice_, File.PARTITION, "root")
+    bench.put(pod(1, 4, engine=3))
+    bench.appear(1, populated=False)
+    bench.start()
+    status = bench.status(1)
+    assert len(status.pool) == 4
+    assert status.pool.isdisjoint(CpuSet.parse("2-3"))
+    assert (bench.fs.read(PATH, File.PARTITION), status.kernel.drift) == ("root", ())
+    assert bench.fs.world.effective(slice_) == CpuSet.parse("2-3")
+    bench.stop()
