@@ -19,6 +19,7 @@ CPUS = "/sys/devices/system/cpu"
 DEBUG = "/sys/kernel/debug"
 SETTLE_S = 20.0  # 6.1 gives the CPUs of a removed partition back from a work queue
 CAP_SYS_ADMIN = 21
+UNRELATED = "sched_cpu_dying"  # a CPU that goes offline while tasks are still queued on it: a busy host, no cpuset
 
 
 Rows = list[tuple[list[str], str, dict[str, str | None]]]
@@ -111,7 +112,7 @@ class Machine:
         return self.log.warnings()
 
     def clean(self) -> None:
-        """Back to a tree with nothing in it."""
+        """Back to a tree with nothing in it, and to a root cgroup with all CPUs."""
         for key in list(self.files):
             self.forget(key)
         for pid in self.pids.values():
@@ -122,8 +123,21 @@ class Machine:
         for cpu in self.cpus - {0}:
             _write(f"{CPUS}/cpu{cpu}/online", "1")
         _write(f"{MOUNT}/cgroup.subtree_control", "-cpuset")
+        self._mend()
         for pid in self.pids.values():
             os.sched_setaffinity(pid, self.cpus)
+
+    def _mend(self) -> None:
+        """CPUs that belong to nobody on 6.12 go through a partition below the root (docs/kernel.md)."""
+        with Path(f"{MOUNT}/cpuset.cpus.effective").open() as effective:
+            lost = self.cpus - _cpus(effective.read())
+        if lost and Path(f"{MOUNT}/cpuset.cpus.isolated").exists():
+            _write(f"{MOUNT}/cgroup.subtree_control", "+cpuset")
+            Path(f"{MOUNT}/mend").mkdir()
+            for file, text in (("", ",".join(map(str, lost))), (".partition", "root"), (".partition", "member")):
+                _write(f"{MOUNT}/mend/cpuset.cpus{file}", text)
+            Path(f"{MOUNT}/mend").rmdir()
+            _write(f"{MOUNT}/cgroup.subtree_control", "-cpuset")
 
 
 class KernelLog:
@@ -142,7 +156,7 @@ class KernelLog:
                 record = os.read(self.log, 8192).decode(errors="replace")
             except BlockingIOError:
                 break
-            if "WARNING:" in record:
+            if "WARNING:" in record and UNRELATED not in record:
                 found.append("the kernel says: " + record.partition(";")[2].split("\n")[0])
         if found:
             _write(f"{DEBUG}/clear_warn_once", "1")
