@@ -16,7 +16,7 @@ from pinfold.agent.enforcement import NodeCgroups
 from pinfold.agent.loop import Agent
 from pinfold.cgroups.files import CgroupGoneError, WriteRefusedError
 from pinfold.cgroups.layout import Enforcement
-from pinfold.cgroups.paths import CgroupPath, File
+from pinfold.cgroups.paths import CgroupPath
 from pinfold.config import Config
 from pinfold.cpuset import CpuSet
 from pinfold.interrupts.guard import Guard
@@ -58,11 +58,12 @@ class Death(BaseException):
 
 
 class Fs(ModelGround):
-    """The model behind the words of the cgroup file system, with quotas, and with all that can happen to a write."""
+    """The model behind the words of the cgroup file system, and all that can happen to a write."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self.quotas: dict[CgroupPath, str] = {}
+        self.texts: dict[tuple[CgroupPath, str], str] = {}
+        """Of files that the model has not."""
         self.meddled: dict[tuple[CgroupPath, str], str] = {}
         """What somebody else writes right after our write to a file."""
         self.refused: dict[int, int] = {}
@@ -79,7 +80,8 @@ class Fs(ModelGround):
 
     def read_all(self, path: CgroupPath, files: tuple[str, ...], /) -> dict[str, str]:
         texts = super().read_all(path, files)
-        return {**texts, File.CPU_MAX: self.quotas[path]} if texts and path in self.quotas else texts
+        others = {file: self.texts[path, file] for file in files if (path, file) in self.texts}
+        return {**texts, **others} if texts else texts
 
     def write(self, path: CgroupPath, file: str, value: str, /) -> None:
         number, self.count = self.count, self.count + 1
@@ -90,8 +92,8 @@ class Fs(ModelGround):
             raise CgroupGoneError(f"{path}/{file} is gone")
         if refused and refused not in {errno.ENOENT, errno.ENODEV}:
             raise WriteRefusedError(path, file, value, OSError(refused, os.strerror(refused)))
-        if file == File.CPU_MAX and path in self.quotas:
-            self.quotas[path] = value
+        if (path, file) in self.texts:
+            self.texts[path, file] = value
         else:
             super().write(path, file, value)
         if (path, file) in self.meddled:

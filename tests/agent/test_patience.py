@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pinfold.agent.loop import RETRY_S
 from pinfold.agent.patience import BURST, CALM_S, LONGEST_S, PER_S, Patience
-from pinfold.cgroups.paths import CgroupPath
+from pinfold.cgroups.paths import CgroupPath, File
 from pinfold.pods.model import QosClass
 from pinfold.report.snapshot import Exclusivity
 from tests.agent.bench import Bench, pod
@@ -136,13 +136,13 @@ def test_a_resize_is_no_fight(bench: Bench) -> None:
 
 def test_a_quota_that_comes_back_with_another_period_is_drift(bench: Bench) -> None:
     pool = pod_path(1, QosClass.GUARANTEED)
-    bench.fs.quotas[pool] = "400000 100000"
+    bench.fs.texts[pool, File.CPU_MAX] = "400000 100000"
     bench.put(pod(1, 4, engine=3))
     bench.turn()
-    assert bench.fs.quotas[pool].startswith("max")
-    bench.fs.quotas[pool] = "1000 50000"
+    assert bench.fs.texts[pool, File.CPU_MAX].startswith("max")
+    bench.fs.texts[pool, File.CPU_MAX] = "1000 50000"
     snapshot = bench.turn()
-    assert bench.fs.quotas[pool] == "max 50000"
+    assert bench.fs.texts[pool, File.CPU_MAX] == "max 50000"
     assert snapshot.counters.repaired == {"rewritten": 1}
 
 

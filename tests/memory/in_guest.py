@@ -157,6 +157,11 @@ def migration(check: Checks, node: Node) -> None:
     local = until("the share is told", lambda: daemon.metric("pinfold_pod_memory_local_share") > 0.9, 30)
     check(local, "the local share is told")
     daemon.stop(signal.SIGTERM)
+    daemon = _Daemon()
+    (cgroup / "cpuset.mems").write_text("0-1")
+    back = until("its nodes are back", lambda: (cgroup / "cpuset.mems").read_text().strip() == "0")
+    check(back, "nodes that somebody reset are written again where the memory is on them, without a migration")
+    daemon.stop(signal.SIGTERM)
     check(pinfold("release", *OPTIONS).returncode == 0, "everything is given back")
     check((cgroup / "cpuset.mems").read_text().strip() in {"", "0-1"}, "the memory nodes too")
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -14,9 +15,12 @@ from pinfold.cgroups.numa_stat import elsewhere_bytes, used
 from pinfold.cgroups.paths import CgroupPath, File
 from pinfold.cgroups.writes import Write
 from pinfold.cpuset import NodeSet
+from pinfold.pods.model import QosClass
 from pinfold.report.memory import local_share
 from pinfold.report.migration import Result
-from tests.cgroups.node import uid
+from tests.agent.bench import Bench, pod
+from tests.cgroups.node import pod_path, uid
+from tests.cpuset_model.kernel import V7_3
 
 POD = CgroupPath("kubepods.slice/pod")
 ENGINE = CgroupPath(f"{POD}/engine")
@@ -183,3 +187,22 @@ def test_a_daemon_that_died_in_the_middle_is_followed_by_one_that_moves_the_rest
     bench.ended()
     assert (pod.moved, pod.mems, pod.gone_mib) == ([10, 10, 11], "1", 300)
     bench.threads.close()
+
+
+def test_nodes_that_were_reset_are_written_at_once_where_the_memory_is_on_them(tmp_path: Path) -> None:
+    bench = Bench.boot(V7_3, tmp_path)
+    bench.put(pod(1, 4))
+    bench.appear(1)
+    bench.start()
+    at = pod_path(1, QosClass.GUARANTEED)
+    assert bench.status(1).kernel.drift == ()
+    bound = bench.fs.read(at, File.MEMS)
+    assert bound
+    bench.fs.texts[at, File.MEMORY_CURRENT] = str(1 << 30)
+    bench.fs.texts[at, "memory.numa_stat"] = f"anon N{bound}={1 << 30}"
+    bench.fs.meddle(at, File.MEMS, "0-1")
+    assert (bench.status(1).kernel.drift, bench.fs.read(at, File.MEMS)) == ((), bound)
+    bench.fs.texts[at, "memory.numa_stat"] = f"anon N0={1 << 29} N1={1 << 29}"
+    bench.fs.meddle(at, File.MEMS, "0-1")
+    assert [drift.cause for drift in bench.status(1).kernel.drift] == ["memory-not-moved"]
+    bench.stop()

@@ -19,6 +19,7 @@ from pinfold.cgroups.held import CpusetState, Held, held
 from pinfold.cgroups.known import Known, Stirred
 from pinfold.cgroups.layout import Enforcement, Layout, Node
 from pinfold.cgroups.lost import Mending, are_lost, mend, searched
+from pinfold.cgroups.migration import pending, size_bytes
 from pinfold.cgroups.numa_stat import FILE as NUMA_STAT
 from pinfold.cgroups.numa_stat import Bytes, used
 from pinfold.cgroups.paths import ROOT, CgroupPath, File
@@ -210,13 +211,21 @@ class NodeCgroups:
         return Enforced(node, kept, layout, outcomes, drift, overwritten, hidden)
 
     def _weighed(self, node: Node, layout: Layout) -> Node:
-        """*node* with what those use by now whose memory nodes are to change: memory grows without a word."""
+        """*node* with what those use by now whose memory nodes are to change: memory grows without a word.
+
+        Where that is too much to migrate at once, only what lies elsewhere counts: so nodes that somebody reset are
+        written again, however large the pod.
+        """
         moving = [
             path
             for path, want in layout.wants.items()
             if want.mems is not None and path in node.held and want.mems != node.held[path].mems
         ]
-        return replace(node, held={**node.held, **held(self.fs, moving)}) if moving else node
+        if not moving:
+            return node
+        now = {**node.held, **held(self.fs, moving)}
+        sizes = {write.path: size_bytes(self.fs, write) for write in pending(layout, now)}
+        return replace(node, held={**now, **{path: replace(now[path], memory_bytes=sizes[path]) for path in sizes}})
 
 
 def _refused(done: Iterable[Outcome], node: Node) -> set[PodUid]:

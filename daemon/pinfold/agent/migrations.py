@@ -52,6 +52,7 @@ class Migrations:
         """Have these done; what was asked for before and is none of them any more, is not."""
         with self._changed:
             self._asked = {write.path: write for write in writes}
+            self._again_at_s = {one: at for one, at in self._again_at_s.items() if one[0] in self._asked}
             self._changed.notify()
         if writes and self._thread is None:
             self._thread = threading.Thread(target=self._work, name="migrations", daemon=True)
@@ -74,7 +75,8 @@ class Migrations:
                 gone = isinstance(error, CgroupGoneError)
                 size, result, why = 0, Result.CANCELLED if gone else Result.FAILED, "" if gone else str(error)
             seconds = self._clock() - began
-            self._again_at_s[write.path, write.value] = self._clock() + RETRY_S
+            if why:
+                self._again_at_s[write.path, write.value] = self._clock() + RETRY_S
             self.progress = self.progress.ended(write.path, result, why, size, seconds)
             tell = log.info if result in {Result.DONE, Result.CANCELLED} else log.warning
             tell("memory.migrated", cgroup=write.path, mems=write.value, result=result.value, reason=why, bytes=size)

@@ -54,7 +54,7 @@ class CpusetState:
     """The root cgroup: online CPUs that neither it nor any partition has, where somebody searched for them."""
     cpu_max: str | None = None
     memory_bytes: int | None = None
-    """``memory.current``: a bound for what a change of memory nodes may migrate."""
+    """What a change of memory nodes may migrate at most: ``memory.current``, or as measured."""
     memory_low: str | None = None
     """Bytes, or ``max``."""
     memory_min: str | None = None
