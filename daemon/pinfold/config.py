@@ -191,6 +191,9 @@ class KubeletSource(_Strict):
     the authority of the cluster."""
     root_dir: str = "/var/lib/kubelet"
     """Where the kubelet keeps cpu_manager_state: Pinfold enforces only beside CPU manager policy none."""
+    import_state: str = ""
+    """A directory with a copy of the state files of a kubelet that was static: what its pods own they keep. Read once,
+    where Pinfold has no checkpoint of its own of this boot."""
 
 
 class Sources(_Strict):

@@ -18,6 +18,7 @@ from pinfold.agent.beside import Beside
 from pinfold.agent.chronicle import Chronicle
 from pinfold.agent.decision import Made
 from pinfold.agent.enforcement import Enforced, Kept, NodeCgroups
+from pinfold.agent.handover import Handover
 from pinfold.agent.irqs import Irqs
 from pinfold.agent.kernel_view import pods_in_kernel
 from pinfold.agent.kubelet import completed, differing
@@ -118,6 +119,9 @@ class Agent:
         """The checkpoint was lost: whose pins these are must be read off the kernel."""
         self._is_first = not self._checkpoint.generation
         """No Pinfold looked after this node before, as far as it is known."""
+        copy = config.sources.kubelet.import_state
+        imported = Path(copy) if copy and self._is_first and not self._lost else None
+        self._handover = Handover(Path(config.sources.kubelet.root_dir), imported)
         self._layout = Layout()
         self._newcomers = Newcomers()
         self._witness = Witness(self.cgroup_files, clock=clock)
@@ -258,15 +262,22 @@ class Agent:
         self._newcomers = self._newcomers.met(tree, known, self._cgroups.fs.made_at, self._now(), first=self._is_first)
         found = self.sources.peace()
         peace = self._peace = found if found.certain else self._peace
-        if peace is None or (self._lost and not self.sources.synced):
+        if peace is None or ((self._lost or self._handover.pending) and not self.sources.synced):
             return False  # whose the cpusets are, or whose a pin is, is not known yet: all stays as it is
-        decided = self._decide(picture, peace) if peace.cpusets else Plan(Ledger(), (), self._topology.online)
-        self._newcomers = self._newcomers.decided(decided.ledger, self._now())
-        enforced = self._enforce(picture, decided, began)
+        if peace.cpusets:
+            own = decided = self._decide(picture, peace)
+        else:
+            own = Plan(Ledger(), (), self._topology.online)
+            decided = self._handover.observe(_active(pods), self._policy, self._topology)
+        self._newcomers = self._newcomers.decided(own.ledger, self._now())
+        enforced = self._enforce(picture, own, began)
         self._lost = False
         self._chronicle.reconciled(self._clock() - began, enforced)
         mode = Mode.ENFORCING if peace.cpusets else Mode.OBSERVING
-        kernel = pods_in_kernel(enforced.node, enforced.drift)
+        node = enforced.node
+        if not peace.cpusets:
+            node = self._cgroups.look(tree, decided.ledger, self._topology, self._kept.files, picture.names)
+        kernel = pods_in_kernel(node, enforced.drift)
         self._capability = self._cgroups.capability(enforced.node.held)
         if self._due or self._snapshot is None:
             self._memory = self._cgroups.memory(tree, decided.ledger)
@@ -279,7 +290,9 @@ class Agent:
 
     def _decide(self, picture: _Picture, peace: Peace) -> Plan:
         tree, active = picture.tree, _active(picture.pods)
-        ledger = self._checkpoint.ledger if not self._lost else self._rebuilt(picture)
+        ledger = self._handover.take(active, self._policy)
+        if ledger is None:
+            ledger = self._checkpoint.ledger if not self._lost else self._rebuilt(picture)
         away = ledger.entries.keys() - {pod.uid for pod in active}
         invalid = {one.uid for one in picture.invalid}
         lingering = {

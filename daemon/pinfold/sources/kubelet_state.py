@@ -42,6 +42,15 @@ Found = PolicyFound | NoKubelet | NoState | Unreadable
 
 
 @dataclass(frozen=True, slots=True)
+class StateFiles:
+    """The texts of the state files."""
+
+    cpu: str
+    memory: str | None
+    """None where its manager has written none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Peace:
     """Whether Pinfold may write, and why (not)."""
 
@@ -72,6 +81,16 @@ def _heard(found: Found, configured: str, harmless: str) -> Found:
     return found
 
 
+def state_files(root: Path) -> StateFiles | Unreadable:
+    """What stands in *root*; Unreadable too where there is no state of a CPU manager."""
+    cpu, memory = _content(root / CPU_FILE), _content(root / MEMORY_FILE)
+    if not isinstance(cpu, bytes):
+        return cpu or Unreadable(f"{root / CPU_FILE} is not there")
+    if isinstance(memory, Unreadable):
+        return memory
+    return StateFiles(cpu.decode(errors="replace"), None if memory is None else memory.decode(errors="replace"))
+
+
 def peace(cpu: Found, memory: Found) -> Peace:
     """What the kubelet leaves to Pinfold; where its word cannot be read, nothing."""
     match cpu:
@@ -97,13 +116,9 @@ def peace(cpu: Found, memory: Found) -> Peace:
 def _policy(root: Path, name: str) -> Found:
     if not root.is_dir():
         return NoKubelet()
-    try:
-        with (root / name).open("rb") as file:
-            content = file.read(MAX_STATE_BYTES)
-    except FileNotFoundError:
-        return NoState()
-    except OSError as error:
-        return Unreadable(f"{root / name}: {error.strerror}")
+    content = _content(root / name)
+    if not isinstance(content, bytes):
+        return content or NoState()
     try:
         state = json.loads(content)
         if "policyName" not in state:
@@ -114,3 +129,14 @@ def _policy(root: Path, name: str) -> Found:
     if not isinstance(policy, str) or not policy.isidentifier() or len(policy) > 63:
         return Unreadable(f"{root / name}: {ascii(policy)[:80]} is no policy")
     return PolicyFound(policy, name)
+
+
+def _content(path: Path) -> bytes | Unreadable | None:
+    """None where there is no such file."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_STATE_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return Unreadable(f"{path}: {error.strerror}")

@@ -1,0 +1,70 @@
+"""A kubelet that owns the cpusets, watched; and its pods taken over when it leaves them to Pinfold, with none moved."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import structlog
+
+from pinfold.errors import PinfoldError
+from pinfold.planning.handover import observed, taken_over
+from pinfold.planning.kubelet_state import KubeletState, UnreadableState, read_kubelet_state
+from pinfold.planning.ledger import Ledger
+from pinfold.planning.planner import Plan
+from pinfold.planning.policy import Policy
+from pinfold.pods.model import Pod
+from pinfold.sources.kubelet_state import StateFiles, Unreadable, state_files
+from pinfold.topology.model import Topology
+
+log = structlog.get_logger()
+
+
+class HandoverError(PinfoldError):
+    """The kubelet's state that is to be imported is none."""
+
+
+class Handover:
+    def __init__(self, root: Path, imported: Path | None = None) -> None:
+        """*root*: the kubelet's; *imported*: a directory with a copy of its state. Raises HandoverError."""
+        self._root = root
+        self._files: StateFiles | None = None
+        """What its pods own, as long as Pinfold has not taken them over."""
+        if imported:
+            self._files = _readable(imported)
+
+    @property
+    def pending(self) -> bool:
+        """Whether something is to be taken over; for that all pods of the node must be known."""
+        return self._files is not None
+
+    def observe(self, pods: Iterable[Pod], policy: Policy, topology: Topology) -> Plan:
+        """What the kubelet has decided."""
+        files = state_files(self._root)
+        if isinstance(files, StateFiles):
+            self._files = files
+            state = read_kubelet_state(files.cpu, files.memory, pods := tuple(pods), policy)
+            if isinstance(state, KubeletState):
+                return observed(state, pods, policy, topology)
+        return Plan(Ledger(), (), topology.online)
+
+    def take(self, pods: Iterable[Pod], policy: Policy) -> Ledger | None:
+        """What *pods* own by the kubelet's state, once; None where there is nothing to take over."""
+        files, self._files = self._files, None
+        if files is None:
+            return None
+        state = read_kubelet_state(files.cpu, files.memory, pods := tuple(pods), policy)
+        if not isinstance(state, KubeletState):
+            return None
+        ledger = taken_over(state, pods, policy)
+        log.info("ledger.imported", pods=len(ledger.entries), cpus=str(ledger.owned))
+        return ledger
+
+
+def _readable(directory: Path) -> StateFiles:
+    remedy = "Name a directory that holds a kubelet's cpu_manager_state."
+    files = state_files(directory)
+    if isinstance(files, Unreadable):
+        raise HandoverError(f"importState: {files.error}. {remedy}")
+    state = read_kubelet_state(files.cpu, files.memory)
+    if isinstance(state, UnreadableState):
+        raise HandoverError(f"importState: {directory}: {state.message}. {remedy}")
+    return files
