@@ -36,6 +36,7 @@ differential: $(VENV)/ready
 docs: $(VENV)/ready
 	$(BIN)/python -m tests.report.metrics_page
 	$(BIN)/python -m tests.cli.man_page
+	$(BIN)/python -m tests.docs.configuration
 	$(BIN)/python -m tests.deploy.manifests
 
 # What some tests of deploy/ need, and are skipped without: promtool and prometheus, buildah, helm.

@@ -167,14 +167,16 @@ class _Strict(BaseModel):
 
 class ReservedMemory(_Strict):
     numa_node: int = Field(ge=0)
+    """The node that the amounts are of."""
     limits: Annotated[dict[str, int], BeforeValidator(_amounts)]
-    """Resource name → bytes."""
+    """Resource name (memory, hugepages-2Mi) → amount that no pod may book there."""
 
 
 class ApiServerSource(_Strict):
     enabled: bool | Literal["auto"] = "auto"
     """auto: where a kubeconfig is named or the in-cluster environment is there."""
     kubeconfig: str = ""
+    """A kubeconfig for the API server; empty: the service account of the pod."""
 
 
 class ManifestSource(_Strict):
@@ -186,6 +188,7 @@ class KubeletSource(_Strict):
     enabled: bool = False
     """Ask the kubelet, too, for its pods and its configuration: it answers while the API server is away."""
     address: str = "127.0.0.1:10250"
+    """The kubelet's own address."""
     ca_file: str = ""
     """PEM: who signed the kubelet's certificate. Empty: the certificate that it made itself, where there is one; else
     the authority of the cluster."""
@@ -208,12 +211,15 @@ class Report(_Strict):
     metrics_listen: Address = ""
     """A second address, for /metrics and health alone."""
     metrics_authentication: MetricsAuthentication = MetricsAuthentication.WEBHOOK
+    """Who may read metricsListen: whom the API server lets get /metrics, over TLS; or everybody."""
     tls_cert_file: str = ""
     """PEM, for metricsListen, and read again when it changes; empty: one signed by itself is kept in stateDir."""
     tls_private_key_file: str = ""
+    """PEM, the key of tlsCertFile."""
     socket: str = ""
     """A unix socket for the command line tool; empty: none."""
     events: bool = True
+    """Whether Events are told on pods; needs the API server."""
 
     @model_validator(mode="after")
     def _both_files(self) -> Self:
@@ -224,29 +230,44 @@ class Report(_Strict):
 
 class Log(_Strict):
     format: LogFormat = LogFormat.JSON
+    """One JSON object a line, or text for a console."""
     level: LogLevel = LogLevel.INFO
+    """debug: a step; info: the node changed; warning: mended by itself; error: a person is needed."""
 
 
 class Config(_Strict):
     """``PinfoldConfiguration``."""
 
     api_version: Literal["pinfold.dev/v1alpha1"] = API_VERSION
+    """The form of this file."""
     kind: Literal["PinfoldConfiguration"] = KIND
+    """What this file is."""
     node_name: str = ""
     """The node's name in the API; the environment's NODE_NAME counts too."""
     reserved_system_cpus: Annotated[Cpus | None, Field(alias="reservedSystemCPUs")] = None
     """Never owned by a pod; default: the core of the lowest CPU."""
     cpu_manager_policy_options: dict[CpuOption, bool] = Field(default_factory=dict)
+    """The kubelet's options of the CPU manager's static policy, and slice-full-cores."""
     cpu_manager_reconcile_period: Seconds = 10.0
+    """How often everything is looked at though nothing rang."""
     memory_manager_policy: MemoryPolicy = MemoryPolicy.STATIC
+    """Static: memory is booked on NUMA nodes and bound to them; None: it is left alone."""
     reserved_memory: tuple[ReservedMemory, ...] = ()
+    """Memory that no pod may book, by NUMA node."""
     topology_manager_policy: TopologyPolicy = TopologyPolicy.BEST_EFFORT
+    """How much NUMA alignment is insisted on."""
     topology_manager_scope: TopologyScope = TopologyScope.POD
+    """What is aligned as a unit."""
     topology_manager_policy_options: dict[Literal["prefer-closest-numa-nodes"], bool] = Field(default_factory=dict)
+    """The kubelet's options of the topology manager."""
     manage: Manage = Manage.REQUESTED
+    """Which pods: those with pod-level resources or a pinfold.dev/ annotation, or every Guaranteed pod too."""
     on_unsatisfied: OnUnsatisfied = OnUnsatisfied.SHARE
+    """What becomes of a pod that cannot have what it asks for: it shares, or it is evicted."""
     min_shared_cpus: Annotated[int, Field(ge=1, le=8192, alias="minSharedCPUs")] = 1
+    """CPUs that the node shared pool keeps, the reserved ones included."""
     allow_unscheduled_pools: bool = False
+    """Whether annotations may ask for more CPUs than the scheduler counted for the pod."""
     annotation_namespaces: frozenset[str] | None = None
     """The namespaces whose pinfold.dev/ annotations are heard; absent: all."""
     memory_min_namespaces: frozenset[str] = frozenset()
@@ -254,14 +275,19 @@ class Config(_Strict):
     memory_migration_max_size: Annotated[int, BeforeValidator(_bytes), Field(ge=0)] = 0
     """The most bytes that a running pod's memory may move to other NUMA nodes; 0: it stays where it is."""
     cgroup_root: str = "/"
+    """The kubelet's cgroupRoot."""
     cgroup_driver: CgroupDriver = CgroupDriver.AUTO
+    """The kubelet's cgroupDriver; auto: as the cgroups are called."""
     exclusivity: Exclusivity = Exclusivity.AUTO
+    """How exclusive CPUs are kept; auto: by partition where the kernel has remote ones, else by shrinking."""
     irq_guard: Annotated[IrqGuard, BeforeValidator(_word)] = IrqGuard.OFF
     """Which CPUs interrupts are kept off."""
     cgroup_mount: str = "/sys/fs/cgroup"
+    """Where cgroup2 is mounted."""
     sysfs_root: str = "/"
     """The directory that holds sys/devices/system."""
     state_dir: str = "/var/lib/pinfold"
+    """Where the checkpoint is kept."""
     sources: Sources = Sources()
     report: Report = Report()
     log: Log = Log()
