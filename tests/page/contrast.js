@@ -28,13 +28,17 @@
     return [[255, 255, 255]];
   };
   const found = new Set();
+  const check = (element, text) => {
+    const colour = rgba(getComputedStyle(element).color);
+    const worst = Math.min(...grounds(element).map((ground) => ratio(colour, ground)));
+    if (worst < 4.5) found.add(`${element.tagName}.${element.className} ${text}: ${worst.toFixed(2)}`);
+  };
+  for (const sign of document.querySelectorAll(".cpu b:empty")) check(sign, getComputedStyle(sign, "::before").content);
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) {
     const element = texts.currentNode.parentElement;
     if (!texts.currentNode.data.trim() || !element.checkVisibility()) continue;
-    const colour = rgba(getComputedStyle(element).color);
-    const worst = Math.min(...grounds(element).map((ground) => ratio(colour, ground)));
-    if (worst < 4.5) found.add(`${element.tagName}.${element.className} ${texts.currentNode.data.trim()}: ${worst.toFixed(2)}`);
+    check(element, texts.currentNode.data.trim());
   }
   return [...found];
 })();

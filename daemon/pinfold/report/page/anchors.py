@@ -11,15 +11,6 @@ from pinfold.report.page.markup import Html, el, fragment
 HUES = 10
 """Owners whose letters are so far apart have the same colour."""
 
-GLYPHS = {
-    Kind.NODE_SHARED: "·",
-    Kind.RESERVED: "r",
-    Kind.ISOLATED: "i",
-    Kind.NONE: "?",
-    Kind.OFFLINE: "x",
-}
-"""What stands for a CPU of no pod; a pod has a capital letter."""
-
 _TAIL = 6
 
 
@@ -36,7 +27,7 @@ def of_owner(owner: Owner) -> str:
 
 
 def look(kind: Kind, letter: str = "") -> str:
-    """The classes that pattern and colour what belongs to an owner; no *letter* is the node."""
+    """The classes that pattern and colour what belongs to an owner; without a letter it is the node, with its signs."""
     pattern = f"k-{kind.replace(' ', '-')}"
     if not letter:
         return pattern

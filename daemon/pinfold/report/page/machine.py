@@ -6,12 +6,13 @@ from typing import Self
 
 from pinfold.cpuset import CpuSet
 from pinfold.report.ownership import Json, Kind, Owner, Part, grouped, owners
-from pinfold.report.page.anchors import GLYPHS, look, of_owner, pod_link, pool_link, swatch
+from pinfold.report.page.anchors import look, of_owner, pod_link, pool_link, swatch
 from pinfold.report.page.markup import Html, el, fragment, join
 from pinfold.report.told import full_name
 
 ROOMY_CPUS = 64
 
+_MARKS = (("half", "busy share", "live-only"), ("drift", "drift", None))
 _ALWAYS = {Kind.EXCLUSIVE, Kind.POD_SHARED, Kind.NODE_SHARED, Kind.RESERVED}
 """What the legend names though no CPU is of that kind."""
 
@@ -72,27 +73,26 @@ def section(machine: Machine) -> Html:
 
 
 def _legend(machine: Machine) -> Html:
-    parts = [part for owner in machine.owners for part in owner.parts]
-    counts = {kind: sum(len(part.cpus) for part in parts if part.kind is kind) for kind in Kind}
+    parts = [(part, owner.letter) for owner in machine.owners for part in owner.parts]
+    counts = {kind: sum(len(part.cpus) for part, _ in parts if part.kind is kind) for kind in Kind}
+    lettered = {part.kind for part, letter in parts if letter} | {Kind.EXCLUSIVE, Kind.POD_SHARED}
     kinds = [
         el(
             "li",
-            _sample(GLYPHS.get(kind, "A"), look(kind, "" if kind in GLYPHS else "A")),
-            f"{kind} ",
+            _sample(look(kind, "A" if kind in lettered else ""), "A" * (kind in lettered)),
+            pool_link(kind) if count and kind not in lettered else kind,
+            " ",
             el("b", str(count)),
         )
         for kind, count in counts.items()
         if count or kind in _ALWAYS
     ]
-    marks = [
-        el("li", _sample("", "half"), "busy share", class_="live-only"),
-        el("li", _sample("", "drift"), "drift"),
-    ]
-    return el("ul", *kinds, *marks, class_="legend", aria_label="CPUs by kind, and marks")
+    busy, drift = (el("li", _sample(mark), words, class_=when) for mark, words, when in _MARKS)
+    return el("ul", *kinds, busy, drift, class_="legend", aria_label="CPUs by kind, and marks")
 
 
-def _sample(glyph: str, classes: str) -> Html:
-    return el("span", el("b", glyph), class_=f"cpu {classes}", aria_hidden="true")
+def _sample(classes: str, letter: str = "") -> Html:
+    return el("span", el("b", letter), class_=f"cpu {classes}", aria_hidden="true")
 
 
 def _sockets(machine: Machine) -> Iterator[Html]:
@@ -141,13 +141,14 @@ def _cpu(machine: Machine, cpu: int) -> Html:
     kind, letter = place.part.kind, place.owner.letter
     return el(
         "a",
-        el("b", letter or GLYPHS[kind]),
         el("i", str(cpu)),
+        " ",
+        el("b", letter),
         id=f"cpu{cpu}",
         class_=f"cpu {look(kind, letter)}{' drift' * place.drifted}",
         href=fragment(of_owner(place.owner)),
         tabindex=-1,
-        aria_label=f"CPU {cpu}: {place.words}",
+        aria_label=f"CPU {cpu}{f' {letter}' * bool(letter)}: {place.words}",
     )
 
 

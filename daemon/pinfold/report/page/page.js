@@ -70,14 +70,15 @@ function renew() {
 
 // Makes *old* like *now*, and touches only what differs: focus, selection and scrolling stay.
 function match(old, now) {
+  if (old.isEqualNode(now)) return;
   for (const { name, value } of now.attributes)
     if (!OURS.has(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
   for (const { name } of [...old.attributes]) if (!OURS.has(name) && !now.hasAttribute(name)) old.removeAttribute(name);
   if (old.id === "liveness" || old.id === "readout" || old.className === "busy") return;
   let place = old.firstChild;
   for (const child of [...now.childNodes]) {
-    const same = child.id ? [...old.children].find((one) => one.id === child.id) : place && !place.id && place;
-    if (same && same.nodeName === child.nodeName) {
+    const same = child.id ? $(child.id) : place && !place.id && place;
+    if (same?.parentNode === old && same.nodeName === child.nodeName) {
       if (same !== place) old.insertBefore(same, place);
       if (same.nodeType === Node.TEXT_NODE) {
         if (same.data !== child.data) same.data = child.data;

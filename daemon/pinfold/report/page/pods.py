@@ -12,7 +12,7 @@ UNMANAGED = "unmanaged"
 GIB, MIB = 1 << 30, 1 << 20
 
 _COLUMNS = {
-    "": "",
+    "Map": "The letter that stands for the pod in the map",
     "Pod": "",
     "Outcome": "",
     "Pool": "All CPUs that the pod owns",
@@ -60,7 +60,7 @@ def _table(rows: Iterable[tuple[str, Json, PodUsage]]) -> Html:
 
 def _row(letter: str, pod: Json, usage: PodUsage) -> Html:
     cells: dict[str, Child] = {
-        "": el("b", letter, class_=f"cpu {look(Kind.EXCLUSIVE, letter)}") if letter else "",
+        "Map": el("b", letter, class_=f"cpu {look(Kind.EXCLUSIVE, letter)}") if letter else "",
         "Pod": pod_link(full_name(pod)),
         "Outcome": join(pod["outcome"], el("strong", "drift", class_="badge") if pod["drift"] else None),
         "Pool": pod["pool"],
@@ -74,7 +74,7 @@ def _row(letter: str, pod: Json, usage: PodUsage) -> Html:
     }
     return el(
         "tr",
-        *(el("td", cell, role="cell", class_=_class(title), data_title=title or None) for title, cell in cells.items()),
+        *(el("td", cell, role="cell", class_=_class(title), data_title=title) for title, cell in cells.items()),
         role="row",
         id=f"row-{pod['uid']}",
         class_=f"o-{pod['outcome']}",
@@ -82,7 +82,7 @@ def _row(letter: str, pod: Json, usage: PodUsage) -> Html:
 
 
 def _class(title: str) -> str:
-    return f"c-{title.lower() or 'letter'}"
+    return f"c-{title.lower()}"
 
 
 def _slice(letter: str, container: Json) -> Html:
