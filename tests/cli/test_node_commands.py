@@ -5,7 +5,7 @@ A kernel answers in ``tests/vm``; here it is what the commands say and how they 
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from pinfold.cgroups.paths import CgroupPath, File
 from pinfold.cpuset import CpuSet, NodeSet
 from pinfold.planning.ledger import ContainerEntry, Isolation, Ledger, PodEntry
 from pinfold.pods.model import PodUid
-from pinfold.state import Checkpoint, StateDirectory, boot_id
+from pinfold.state import Checkpoint, StateDirectory, boot_id, load
 
 UID = "11111111-2222-4333-8444-555555555555"
 POD = CgroupPath(f"kubepods.slice/kubepods-pod{UID.replace('-', '_')}.slice")
@@ -130,3 +130,19 @@ def test_release_is_refused_while_a_daemon_holds_the_state(node: Node) -> None:
         held.close()
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "is held by another pinfold" in ended.stderr
+
+
+def test_a_release_that_systemd_cannot_be_told_of_says_so_and_can_be_repeated(node: Node) -> None:
+    unit = POD.rpartition("/")[2]
+    directory = StateDirectory(node.root / "state")
+    saved = directory.load(boot_id())
+    assert saved
+    directory.save(replace(saved, properties=frozenset({(unit, "AllowedCPUs")})), boot_id())
+    directory.close()
+    assert f"would be {unit} AllowedCPUs=" in pinfold("release", "--dry-run", *node.flags).stdout
+    ended = pinfold("release", *node.flags, DBUS_SYSTEM_BUS_ADDRESS="unix:path=/nowhere/bus")
+    assert ended.returncode == 1
+    assert "systemd's bus cannot be reached" in ended.stderr
+    left = load(node.root / "state", boot_id())
+    assert left
+    assert left.properties == {(unit, "AllowedCPUs")}

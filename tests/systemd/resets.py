@@ -23,7 +23,7 @@ from tests.vm.node import Node, settings
 from tests.vm.node.tasks import CGROUPS
 
 MEMORY = ("memory.low", "memory.min")
-FILES = ("cpuset.cpus", "cpuset.mems", *MEMORY, "cpu.max")
+FILES = ("cpuset.cpus", "cpuset.cpus.effective", "cpuset.mems", *MEMORY, "cpu.max")
 MIB = 1 << 20
 UID = "22222222-3333-4333-8444-5555555555"
 BY_HAND = {
@@ -197,11 +197,11 @@ def play(*, pinned_by_pinfold: bool, with_bus: bool, levels: tuple[str, ...]) ->
             passed, failed = passed + held, failed + (not held)
         else:
             time.sleep(2)
-        after = played.values()
+        after, mended = played.values(), played.repairs() - count
         for label in after:
             was = before.get(label, after[label])
             cells = " | ".join(cell(was[file], after[label][file]) for file in FILES)
-            told = f" | {played.repairs() - count:.0f}" if played.daemon else ""
+            told = f" | {mended:.0f}" if played.daemon else ""
             print(f"| {name} | {label} | {cells}{told} |", flush=True)
     if played.daemon:
         held = stopped(played)

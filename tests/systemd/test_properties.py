@@ -46,36 +46,36 @@ ALL = {
 }
 
 
-def _node(held: Held = HELD, found: Found = FOUND, tree: Tree = TREE) -> Node:
+def node(held: Held = HELD, found: Found = FOUND, tree: Tree = TREE) -> Node:
     return Node(tree, held, found, machine(ONLINE, ONLINE), Enforcement.SHRINK)
 
 
 def test_what_pinfold_wrote_into_a_slice_becomes_its_properties() -> None:
-    assert wanted_properties(_node(), Layout(WANTS)) == ALL
+    assert wanted_properties(node(), Layout(WANTS)) == ALL
 
 
 def test_cgroups_that_systemd_did_not_make_have_no_properties() -> None:
-    assert wanted_properties(_node(tree=replace(TREE, driver=Driver.CGROUPFS)), Layout(WANTS)) == {}
+    assert wanted_properties(node(tree=replace(TREE, driver=Driver.CGROUPFS)), Layout(WANTS)) == {}
 
 
 def test_nodes_that_have_not_been_moved_to_are_none_that_systemd_may_write() -> None:
     held = {**HELD, POD: replace(HELD[POD], mems=NodeSet())}
-    assert (SLICE, Property.ALLOWED_MEMORY_NODES) not in wanted_properties(_node(held), Layout(WANTS))
+    assert (SLICE, Property.ALLOWED_MEMORY_NODES) not in wanted_properties(node(held), Layout(WANTS))
 
 
 def test_a_partition_has_its_cpus_by_a_file_that_systemd_leaves_alone() -> None:
     wants = {POD: replace(WANTS[POD], exclusive=POOL)}
-    assert (SLICE, Property.ALLOWED_CPUS) not in wanted_properties(_node(), Layout(wants))
+    assert (SLICE, Property.ALLOWED_CPUS) not in wanted_properties(node(), Layout(wants))
 
 
 def test_what_somebody_else_protects_is_not_made_a_property() -> None:
     found = {**FOUND, K: {}}
-    assert ("kubepods.slice", Property.MEMORY_LOW) not in wanted_properties(_node(found=found), Layout(WANTS))
+    assert ("kubepods.slice", Property.MEMORY_LOW) not in wanted_properties(node(found=found), Layout(WANTS))
 
 
 def test_a_property_is_given_back_as_what_was_found_in_its_file() -> None:
     found = {**FOUND, K: {File.MEMORY_LOW: Record("4096", OURS)}}
-    assert given_back(_node(found=found), ALL) == {
+    assert given_back(node(found=found), ALL) == {
         ("kubepods.slice", Property.MEMORY_LOW): "4096",
         (SLICE, Property.ALLOWED_CPUS): "",
         (SLICE, Property.ALLOWED_MEMORY_NODES): "",
@@ -85,13 +85,13 @@ def test_a_property_is_given_back_as_what_was_found_in_its_file() -> None:
 
 def test_what_somebody_else_wrote_since_is_left_to_him() -> None:
     held = {**HELD, K: replace(HELD[K], memory_low="8192")}
-    assert given_back(_node(held, {}), {("kubepods.slice", "MemoryLow")}) == {
+    assert given_back(node(held, {}), {("kubepods.slice", "MemoryLow")}) == {
         ("kubepods.slice", Property.MEMORY_LOW): "8192"
     }
 
 
 def test_a_unit_that_is_gone_needs_nothing_back() -> None:
-    assert given_back(_node(tree=replace(TREE, pods={})), {(SLICE, "MemoryLow")}) == {}
+    assert given_back(node(tree=replace(TREE, pods={})), {(SLICE, "MemoryLow")}) == {}
 
 
 @pytest.mark.parametrize(
