@@ -1,6 +1,7 @@
 """Memory protected from reclaim: who gets how much of it, where that stands, and whose value is given back."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,9 @@ from pinfold.planning.planner import World, plan
 from pinfold.planning.policy import Policy
 from pinfold.planning.protection import Level, Protection
 from pinfold.pods.model import Container, ContainerKind, Intent, Pod, QosClass
-from tests.cgroups.node import machine
+from tests.agent.bench import Bench
+from tests.cgroups.node import machine, pod_path
+from tests.cpuset_model.kernel import V7_3
 from tests.planning.pods import GIB, annotated, app, pod, uid
 
 ONLINE = CpuSet.parse("0-7")
@@ -189,3 +192,25 @@ def test_who_is_gone_and_still_runs_stays_protected_and_no_longer() -> None:
     gone = World(MACHINE, Policy(CpuSet.parse("0")), ())
     assert plan(replace(gone, lingering=frozenset({uid(1)})), before).ledger == before
     assert plan(gone, before).ledger.protections == {}
+
+
+def test_a_pod_without_a_pool_is_protected_until_its_last_process_has_gone(tmp_path: Path) -> None:
+    bench = Bench.boot(V7_3, tmp_path)
+    at = pod_path(1, QosClass.GUARANTEED)
+    database = {"name": "postgres", "resources": {"requests": {"memory": "64Mi"}}}
+    annotations = {"pinfold.dev/memory-protection": "low"}
+    metadata = {"name": "p1", "namespace": "db", "uid": uid(1), "annotations": annotations}
+    for path in (K, at):
+        bench.fs.texts[path, File.MEMORY_LOW] = "0"
+    bench.put({"metadata": metadata, "spec": {"containers": [database]}})
+    bench.appear(1)
+    bench.start()
+    assert bench.status(1).protection == Protection(Level.LOW, 64 << 20)
+    assert {bench.fs.texts[path, File.MEMORY_LOW] for path in (K, at)} == {str(64 << 20)}
+    bench.take(1)
+    bench.turn()
+    assert bench.fs.texts[at, File.MEMORY_LOW] == str(64 << 20), "it still runs"
+    bench.fs.world.exit("pause-1")
+    bench.turn()
+    assert {bench.fs.texts[path, File.MEMORY_LOW] for path in (K, at)} == {"0"}
+    bench.stop()

@@ -293,7 +293,7 @@ class Agent:
         ledger = self._handover.take(active, self._policy)
         if ledger is None:
             ledger = self._checkpoint.ledger if not self._lost else self._rebuilt(picture)
-        away = ledger.entries.keys() - {pod.uid for pod in active}
+        away = (ledger.entries.keys() | ledger.protections.keys()) - {pod.uid for pod in active}
         invalid = {one.uid for one in picture.invalid}
         lingering = {
             uid
