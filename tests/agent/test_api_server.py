@@ -1,12 +1,16 @@
 """The loop beside an API server that comes, goes and hears Events: real HTTP, a real thread, the model's kernel."""
 
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from pinfold.pods.model import QosClass
+from pinfold.sources.apiserver import ApiServerPods, Timing
 from tests.agent.bench import Bench, pod
 from tests.apiserver.server import LocalApiServer
 from tests.apiserver.waiting import until
@@ -111,3 +115,54 @@ def test_before_the_first_list_nothing_that_the_ledger_holds_is_freed(bench: Ben
     bench.start()
     assert bench.status(1).pool == pool
     assert bench.fs.world.effective(pod_path(1, QosClass.GUARANTEED)) == pool
+
+
+TIMES = 200
+"""How much faster time goes: ten minutes are three seconds."""
+
+
+def test_an_api_server_that_is_gone_for_ten_minutes_and_comes_back_with_a_410_moves_and_misses_nobody(
+    bench: Bench, server: LocalApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = time.time()
+    quick = partial(
+        ApiServerPods, timing=Timing(pause_factor=1 / TIMES), now=lambda: began + TIMES * (time.time() - began)
+    )
+    monkeypatch.setattr("pinfold.agent.sources.ApiServerPods", quick)
+    for number in (1, 2):
+        server.put_pod(on_node(pod(number, 4, engine=3)))
+        bench.appear(number)
+    with capture_logs() as logs:
+        agent = bench.start()
+        for number in (1, 2):
+            until(pinned(bench, number), "the pod is pinned")
+        stays, pool = pod_path(2, QosClass.GUARANTEED), bench.status(2).pool
+        seen = {str(bench.fs.world.effective(stays))}
+
+        def look(away_s: float) -> bool:
+            """A turn; whether the API server has been away for so long."""
+            bench.turn()
+            seen.add(str(bench.fs.world.effective(stays)))
+            health = next(one for one in agent.sources.health() if one.name == "api-server")
+            gone_s = TIMES * (time.time() - began) + began - (health.last_event_at or 0)
+            return not health.healthy and gone_s >= away_s
+
+        server.stop()
+        until(lambda: look(60), "a minute")
+        bench.put(pod(3, 2))  # from a manifest
+        bench.appear(3)
+        server.delete_pod(uid(1))  # all this while nobody can hear of it
+        bench.fs.world.exit("pause-1")
+        server.put_pod(on_node(pod(4, 4)))
+        bench.appear(4)
+        server.forget_history()
+        until(lambda: look(600), "ten minutes")
+        assert {one.full_name for one in bench.turn().pods if one.pool} == {"test/p1", "test/p2", "test/p3"}
+        server.start()
+        until(pinned(bench, 4), "the pod that came meanwhile is pinned")
+    assert {one.full_name for one in bench.turn().pods if one.pool} == {"test/p2", "test/p3", "test/p4"}
+    assert seen == {str(pool)}, "the pod that stayed was nowhere else"
+    told = [one["event"] for one in logs if one["event"].startswith("apiserver.")]
+    assert told == ["apiserver.lost", "apiserver.found"]
+    assert [one for one in logs if one["log_level"] == "error"] == []
+    assert len(server.asked("list")) == 2, "the 410 is answered with a list"

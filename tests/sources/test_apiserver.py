@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -336,6 +337,43 @@ def test_a_pod_of_the_cluster_asks_over_tls_with_the_token_of_its_service_accoun
         server.token = token.read_text()
         until(lambda: source.health.error == "", "it is let in again")
         source.close()
+
+
+@needs_openssl
+def test_a_token_that_was_rotated_is_read_anew_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: list[EventDict]
+) -> None:
+    """The old one is refused once the kubelet has written the new one; a running watch outlives it."""
+    tls = server_context(tmp_path, stem="ca")
+    (tmp_path / "token").write_text("first")
+    late = 0
+
+    class Clock:
+        timedelta = timedelta
+
+        class datetime:  # noqa: N801 the module's name
+            @staticmethod
+            def now() -> datetime:
+                return datetime.now() + timedelta(seconds=late)  # noqa: DTZ005 as the client does
+
+    monkeypatch.setattr("kubernetes.config.incluster_config.datetime", Clock)
+    with LocalApiServer(tls=tls, token="first") as server:  # noqa: S106
+        host, port = server.url.removeprefix("https://").split(":")
+        api = ApiServer.in_cluster(tmp_path, {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port})
+        source = ApiServerPods(api, "here", lambda: None, PATIENT)
+        source.start()
+        _watching(server)
+        (tmp_path / "token").write_text("second")
+        server.token = "second"  # noqa: S105
+        server.put_pod(pod(1))
+        until(lambda: source.picture.objects.keys() == {uid(1)}, "the watch that stood goes on")
+        late = 61
+        server.end_watches()
+        server.put_pod(pod(2))
+        until(lambda: source.picture.objects.keys() == {uid(1), uid(2)}, "the next one asks with the new token")
+        source.close()
+    assert not logs
+    assert server.asked("watch")[-1].headers["authorization"] == "bearer second"
 
 
 def test_a_missing_service_account_and_a_broken_kubeconfig_are_told(tmp_path: Path) -> None:
