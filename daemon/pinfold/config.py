@@ -399,6 +399,12 @@ def _scalar_keys(model: type[BaseModel], at: tuple[str, ...] = ()) -> list[tuple
     return keys
 
 
+def reserved_cpus(config: Config, topology: Topology) -> CpuSet:
+    """Those of the configuration that are online; else the core of the lowest CPU."""
+    asked = config.reserved_system_cpus or CpuSet()
+    return (asked & topology.online) or topology.cores[topology.by_id[topology.online.lowest()].core]
+
+
 def policy(config: Config, topology: Topology) -> tuple[Policy, tuple[str, ...]]:
     """The node's policy on this machine, and what a person should be told about it.
 
@@ -409,18 +415,15 @@ def policy(config: Config, topology: Topology) -> tuple[Policy, tuple[str, ...]]
     options = frozenset(option for option, on in config.cpu_manager_policy_options.items() if on)
     faults: list[str] = []
     warnings: list[str] = []
-    if (asked := config.reserved_system_cpus) is None:
-        reserved = topology.cores[topology.by_id[topology.online.lowest()].core]
-    else:
-        reserved = asked & topology.online
+    reserved = reserved_cpus(config, topology)
+    if (asked := config.reserved_system_cpus) is not None:
         if missing := asked - there:
             faults.append(
                 f"reservedSystemCPUs: this machine has no CPU {missing}; it has {there}. Name CPUs that are there."
             )
         elif away := asked - topology.online:
             warnings.append(f"reserved CPUs {away} are offline")
-        if not faults and not reserved:
-            reserved = topology.cores[topology.by_id[topology.online.lowest()].core]
+        if not faults and asked.isdisjoint(topology.online):
             warnings.append(f"no reserved CPU of {asked} is online: {reserved} is reserved instead")
         if not topology.online - reserved:
             faults.append(f"reservedSystemCPUs: {asked} leaves no CPU for pods. Reserve fewer of {topology.online}.")

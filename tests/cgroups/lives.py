@@ -17,7 +17,7 @@ from pinfold.cpuset import CpuSet
 from pinfold.planning.ledger import ContainerEntry, Isolation, Ledger, PodEntry
 from pinfold.pods.model import PodUid, QosClass
 
-from .node import PlayedNode, uid
+from .node import KUBEPODS, PlayedNode, uid
 
 RESERVED = CpuSet.parse("0-1")
 CONTAINERS = 4
@@ -39,6 +39,7 @@ class Life:
     def __init__(self, node: PlayedNode, seed: int) -> None:
         self.node = node
         self.random = Random(seed)
+        self.strict = bool(seed % 2)
         self.ledger = Ledger()
         self.pods: dict[PodUid, CgroupPath] = {}
         self.started: dict[PodUid, int] = {}
@@ -58,6 +59,7 @@ class Life:
         return events + [self.refused_partitions_are_tried_again] * bool(self.node.refused)
 
     def live(self, events: int) -> None:
+        self.node.reserved = RESERVED if self.strict else CpuSet()
         for _ in range(events):
             event = self.random.choice(self.events())
             self.story.append(event.__name__)
@@ -168,10 +170,14 @@ class Life:
     def owners_are_alone(self) -> None:
         """On a pod's pool nobody else runs; on a slice whose container is there nobody but that."""
         allowed = self.node.allowed()
+        strict = self.node.reserved
+        if self.node.topology.online <= self.ledger.owned | strict:
+            strict = CpuSet()  # nobody is left without a CPU
         for pod, placed in self.ledger.entries.items():
             own = {path for path in allowed if holds(self.pods[pod], path)}
             names = {path: self.node.names.get(base(path)[15:79], "") for path in own}
             for path, cpus in allowed.items():
+                assert cpus.isdisjoint(strict) or not holds(KUBEPODS, path), f"{path} runs on {cpus} of the reserved"
                 if path not in own:
                     assert cpus.isdisjoint(placed.cpus), f"{path} runs on {cpus} of the pool of {pod}"
                 for owner, name in names.items():

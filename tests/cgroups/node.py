@@ -93,6 +93,8 @@ class PlayedNode:
     names: dict[str, str] = field(default_factory=dict)
     found: Found = field(default_factory=dict)
     refused: frozenset[PodUid] = frozenset()
+    reserved: CpuSet = CpuSet()
+    """Strictly: no pod runs on them."""
 
     @classmethod
     def boot(cls, ground: Ground, enforcement: Enforcement) -> Self:
@@ -128,7 +130,9 @@ class PlayedNode:
         tree = self.tree()
         state = searched(self.ground, held(self.ground, read(tree, ledger, self.found)), self.topology.online)
         self.found = refreshed(self.found, tree, state, self.topology)
-        return Node(tree, state, self.found, self.topology, self.enforcement, self.names, self.refused)
+        return Node(
+            tree, state, self.found, self.topology, self.enforcement, self.names, self.reserved, refused=self.refused
+        )
 
     def held(self, ledger: Ledger) -> Held:
         return self.look(ledger).held

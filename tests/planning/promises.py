@@ -21,8 +21,6 @@ def check(world: World, answer: Plan, *, moved: bool = False) -> None:
     assert CpuSet.of(owned).isdisjoint(policy.reserved)
     assert CpuSet.of(owned) <= topology.online
     assert answer.node_shared == topology.online - CpuSet.of(owned) - topology.isolated
-    strict = CpuOption.STRICT_CPU_RESERVATION in policy.cpu_options
-    assert answer.pods_shared == answer.node_shared - (policy.reserved if strict else CpuSet())
     for pod in world.pods:
         if entry := entries.get(pod.uid):
             check_entry(world, pod, entry, moved=moved)

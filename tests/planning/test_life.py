@@ -100,9 +100,7 @@ class TestRestart:
 
 class TestEnd:
     def test_a_pod_that_is_gone_gives_everything_back(self) -> None:
-        assert planned(ledger=planned(ENGINE).ledger) == Plan(
-            Ledger(), (), node_shared=H12.online, pods_shared=H12.online
-        )
+        assert planned(ledger=planned(ENGINE).ledger) == Plan(Ledger(), (), node_shared=H12.online)
 
     def test_a_pod_whose_processes_linger_keeps_what_it_owns(self) -> None:
         before = planned(ENGINE)
@@ -396,7 +394,7 @@ class TestWaiting:
         lax = replace(strict, rules=replace(strict.rules, shared_pool_kept=False))
         answer = planned(all_of_it, policy=lax)
         assert decision_of(answer, all_of_it).outcome is Outcome.PINNED
-        assert (answer.node_shared, answer.pods_shared) == (CpuSet.parse("0,6"), CpuSet())
+        assert answer.node_shared == CpuSet.parse("0,6")
 
     def test_slices_of_the_node_leave_the_shared_pool_what_it_owes(self) -> None:
         policy = replace(POLICY, manage=Manage.GUARANTEED, min_shared_cpus=6)

@@ -29,11 +29,12 @@ from pinfold.cgroups.tasks import Bounds, RootTasks, bindings, bounds
 from pinfold.cgroups.tree import Driver, NoTree, Tree, discover
 from pinfold.cgroups.verify import Drift, verify
 from pinfold.cgroups.wanted import wanted
-from pinfold.config import CgroupDriver, Config, Exclusivity
+from pinfold.config import CgroupDriver, Config, Exclusivity, reserved_cpus
 from pinfold.cpuset import CpuSet
 from pinfold.interrupts import affinities
 from pinfold.interrupts.affinities import Moves
 from pinfold.planning.ledger import Ledger
+from pinfold.planning.policy import CpuOption
 from pinfold.pods.model import PodUid
 from pinfold.state import Checkpoint
 from pinfold.topology.model import Topology
@@ -110,6 +111,8 @@ class NodeCgroups:
         """*runs*: whether a container's program does. Raises CgroupError where cgroup2 is not mounted as configured."""
         self.fs: NodeFs = fs or Cgroupfs(Path(config.cgroup_mount))
         self.has_run = runs or partial(has_run, self.fs)
+        self._config = config
+        self._is_strict = config.cpu_manager_policy_options.get(CpuOption.STRICT_CPU_RESERVATION, False)
         self._root = config.cgroup_root
         self._driver = None if config.cgroup_driver is CgroupDriver.AUTO else Driver(config.cgroup_driver)
         self._asked = _ASKED[config.exclusivity]
@@ -135,6 +138,9 @@ class NodeCgroups:
         pods = (tree.pods[uid] for uid in ledger.entries if uid in tree.pods)
         return {pod.uid: used(self.fs.read(pod.path, NUMA_STAT) or "") for pod in pods}
 
+    def _reserved(self, topology: Topology) -> CpuSet:
+        return reserved_cpus(self._config, topology) if self._is_strict else CpuSet()
+
     def look(
         self,
         tree: Tree,
@@ -154,6 +160,7 @@ class NodeCgroups:
             topology=topology,
             enforcement=self.capability(state).enforcement,
             names=names,
+            reserved=self._reserved(topology),
             refused=refused,
         )
 

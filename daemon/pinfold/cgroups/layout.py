@@ -101,6 +101,8 @@ class Node:
     enforcement: Enforcement
     names: Mapping[str, str] = field(default_factory=dict)
     """Runtime's id → container name, of those whose name is one in their pod's spec."""
+    reserved: CpuSet = CpuSet()
+    """CPUs that no pod may run on, not even in the node shared pool (strict-cpu-reservation)."""
     refused: frozenset[PodUid] = frozenset()
     """Pods that the kernel would not make a partition for: their pools are held by shrinking everybody else."""
 

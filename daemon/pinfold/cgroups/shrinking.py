@@ -20,6 +20,17 @@ def shrinking(
 
     But for the pods that are *partitioned* themselves: the kernel holds those.
     """
+    yield from pods_narrowed(node, entries, shared, partitioned)
+    for path in node.tree.outsiders:
+        if not node.is_theirs(path):
+            yield path, _kept_off(_narrowed(node, path, shared))
+
+
+def pods_narrowed(
+    node: Node, entries: Mapping[PodCgroup, PodEntry], shared: CpuSet, partitioned: Container[CgroupPath]
+) -> Iterator[Piece]:
+    """The part of it that lies in the kubepods root; pods that own nothing stay off `Node.reserved`, too."""
+    shared = (shared - node.reserved) or shared
     rooms = {path: _narrowed(node, path, shared) for path in node.tree.qos_slices.values()}
     rooms[node.tree.kubepods] = shared
     pools: dict[CgroupPath, CpuSet] = {}
@@ -40,10 +51,9 @@ def shrinking(
         below = CpuSet.union(cpus for pod, cpus in pools.items() if parent(pod) == path)
         yield path, _kept_off(rooms[path] | below)
     mixed = {node.tree.kubepods, *map(parent, pools)}
-    pods = (pod.path for pod in node.tree.pods.values() if parent(pod.path) in mixed and pod.path not in partitioned)
-    for path in (*pods, *node.tree.outsiders):
-        if not node.is_theirs(path):
-            yield path, _kept_off(_narrowed(node, path, rooms.get(parent(path), shared)))
+    for path in (pod.path for pod in node.tree.pods.values()):
+        if parent(path) in mixed and path not in partitioned and not node.is_theirs(path):
+            yield path, _kept_off(_narrowed(node, path, rooms[parent(path)]))
 
 
 def _kept_off(cpus: CpuSet) -> Want:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pinfold.cgroups.layout import Enforcement, Layout, Node, Piece, controllers, memory, merged, quotas, returns
 from pinfold.cgroups.memory_protection import protected
 from pinfold.cgroups.partitions import members, partitions, strangers
-from pinfold.cgroups.shrinking import shrinking
+from pinfold.cgroups.shrinking import pods_narrowed, shrinking
 from pinfold.cgroups.tree import PodCgroup
 from pinfold.cpuset import CpuSet
 from pinfold.planning.ledger import Ledger
@@ -26,9 +26,11 @@ def wanted(node: Node, ledger: Ledger, node_shared: CpuSet) -> Layout:
 
     def pieces() -> Iterator[Piece]:
         """The earlier piece holds: what pods need comes before what is given back."""
+        pooled = {pod.path for pod, entry in by_kernel.items() if entry.cpus}
         if shrunk:
-            pooled = {pod.path for pod, entry in by_kernel.items() if entry.cpus}
             yield from shrinking(node, by_others, shared, pooled)
+        elif node.reserved and ledger.entries:
+            yield from pods_narrowed(node, {}, shared, pooled)
         yield from partitions(node, by_kernel, shared, others)
         for pod in by_others if node.enforcement is Enforcement.PARTITION else ():
             yield from members(pod)

@@ -47,8 +47,6 @@ class Plan:
     """One for each pod of the world, ordered by namespace and name, then UID."""
     node_shared: CpuSet
     """Online CPUs that no pod owns, the reserved ones included; none that the machine was booted to isolate."""
-    pods_shared: CpuSet = CpuSet()
-    """What of them pods may use: under strict-cpu-reservation not the reserved ones."""
 
 
 def plan(world: World, ledger: Ledger) -> Plan:
@@ -63,10 +61,9 @@ def plan(world: World, ledger: Ledger) -> Plan:
     node.place_what_is_new()
     shared = world.topology.online - node.owned
     decisions = sorted(node.decisions.values(), key=lambda one: (one.namespace, one.name, one.uid))
-    pods_shared = shared - _apart(world)
     gone = world.lingering - {pod.uid for pod in pods}
     after = Ledger(node.entries, protections(pods, ledger.protections, gone))
-    return Plan(after, tuple(decisions), shared - world.topology.isolated, pods_shared)
+    return Plan(after, tuple(decisions), shared - world.topology.isolated)
 
 
 def _apart(world: World) -> CpuSet:

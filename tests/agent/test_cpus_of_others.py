@@ -1,4 +1,4 @@
-"""What others do with partitions: CPUs that they lose to nobody, and CPUs that they hold."""
+"""CPUs that are not there for every pod: lost to nobody, held by partitions of others, strictly reserved."""
 
 from pathlib import Path
 
@@ -8,10 +8,11 @@ from pinfold.cgroups.layout import Enforcement
 from pinfold.cgroups.paths import CgroupPath, File, below
 from pinfold.cgroups.verify import Cause
 from pinfold.cpuset import CpuSet
+from pinfold.planning.policy import CpuOption
 from pinfold.pods.model import QosClass
 from tests.agent.bench import Bench, Fs, pod
 from tests.cgroups.node import KUBEPODS, PlayedNode, container_path, pod_path
-from tests.cpuset_model import V6_12, V7_3, Kernel
+from tests.cpuset_model import KERNELS, V6_12, V7_3, Kernel
 
 PATH = pod_path(1, QosClass.GUARANTEED)
 
@@ -90,4 +91,27 @@ def test_a_leaf_of_kubepods_made_a_partition_is_left_and_its_cpus_too(tmp_path: 
     assert status.pool.isdisjoint(CpuSet.parse("2-3"))
     assert (bench.fs.read(PATH, File.PARTITION), status.kernel.drift) == ("root", ())
     assert bench.fs.world.effective(slice_) == CpuSet.parse("2-3")
+    bench.stop()
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=str)
+def test_strictly_reserved_cpus_are_the_systems_alone(kernel: Kernel, tmp_path: Path) -> None:
+    """Not the pods', not even those of pods that own nothing; and a node without pools is as it was."""
+    bench = Bench.boot(kernel, tmp_path, apiServer={"enabled": False})
+    options = {CpuOption.STRICT_CPU_RESERVATION: True}
+    bench.config = bench.config.model_copy(update={"cpu_manager_policy_options": options})
+    bench.appear(1)
+    bench.appear(2)
+    bench.start()
+    bench.turn()
+    assert str(bench.fs.world.effective(pod_path(2, QosClass.GUARANTEED))) == "0-15"
+    bench.put(pod(1, 4, engine=3))
+    pool = bench.status(1).pool
+    others = CpuSet.parse("2-15") - pool
+    assert bench.fs.world.allowed("pause-2") == others
+    assert bench.fs.world.allowed("system.slice") == others | CpuSet.parse("0-1")
+    bench.take(1)
+    bench.fs.world.exit("pause-1")
+    bench.turn()
+    assert str(bench.fs.world.allowed("pause-2")) == "0-15"
     bench.stop()
