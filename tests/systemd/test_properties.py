@@ -58,6 +58,13 @@ def test_cgroups_that_systemd_did_not_make_have_no_properties() -> None:
     assert wanted_properties(node(tree=replace(TREE, driver=Driver.CGROUPFS)), Layout(WANTS)) == {}
 
 
+def test_a_slice_in_a_container_is_not_the_one_of_that_name_that_systemd_has() -> None:
+    inside = CgroupPath("docker-1.scope/kubepods.slice")
+    tree = Tree(inside, Driver.SYSTEMD, {}, {})
+    there = node({inside: HELD[K]}, {inside: FOUND[K]}, tree)
+    assert wanted_properties(there, Layout({inside: WANTS[K]})) == {}
+
+
 def test_nodes_that_have_not_been_moved_to_are_none_that_systemd_may_write() -> None:
     held = {**HELD, POD: replace(HELD[POD], mems=NodeSet())}
     assert (SLICE, Property.ALLOWED_MEMORY_NODES) not in wanted_properties(node(held), Layout(WANTS))

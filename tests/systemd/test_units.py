@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from pinfold.agent.systemd_units import SystemdUnits
-from pinfold.cgroups.systemd_bus import BusError, SystemdBus
+from pinfold.agent.systemd_units import SystemdUnits, tell
+from pinfold.cgroups.systemd_bus import BusError, SystemdBus, UnitRefusedError
 from pinfold.cgroups.systemd_properties import Property
 
 POD = "kubepods-poda.slice"
@@ -102,6 +102,19 @@ def test_the_loop_does_not_wait_while_systemd_reloads_and_only_its_last_word_cou
         units.settle()
     assert len(bus.told) <= 2
     units.close()
+
+
+def test_a_unit_that_systemd_refuses_keeps_no_other_from_being_told() -> None:
+    class Picky(_Bus):
+        def set(self, unit: str, properties: Mapping[Property, str], /) -> None:
+            if unit == POD:
+                raise UnitRefusedError(f"systemd did not take {unit}")
+            super().set(unit, properties)
+
+    bus = Picky()
+    with pytest.raises(UnitRefusedError):
+        tell(bus, {LOW: "1", ("kubepods.slice", Property.MEMORY_LOW): "1"})
+    assert [unit for unit, _ in bus.told] == ["kubepods.slice"]
 
 
 def test_where_there_is_no_bus_the_fault_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import structlog
 
-from pinfold.cgroups.systemd_bus import BusError, SystemdBus
+from pinfold.cgroups.systemd_bus import BusError, SystemdBus, UnitRefusedError
 from pinfold.cgroups.systemd_properties import Place, Property, Values
 
 log = structlog.get_logger()
@@ -25,9 +25,15 @@ class Bus(Protocol):
 
 
 def tell(bus: Bus, values: Values) -> None:
-    """One call a unit. Raises BusError."""
+    """One call a unit. Raises BusError; a unit that systemd refuses keeps no other from being told."""
+    refused: UnitRefusedError | None = None
     for unit in dict.fromkeys(unit for unit, _ in values):
-        bus.set(unit, {name: text for (one, name), text in values.items() if one == unit})
+        try:
+            bus.set(unit, {name: text for (one, name), text in values.items() if one == unit})
+        except UnitRefusedError as error:
+            refused = error
+    if refused:
+        raise refused
 
 
 class SystemdUnits:

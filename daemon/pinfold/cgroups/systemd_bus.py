@@ -21,6 +21,10 @@ class BusError(PinfoldError):
     """systemd cannot be asked, or says no."""
 
 
+class UnitRefusedError(BusError):
+    """systemd said no to one unit."""
+
+
 class SystemdBus:
     """One connection, made when it is first needed and again after a fault."""
 
@@ -32,7 +36,7 @@ class SystemdBus:
         values = [(name.value, encoded(name, text)) for name, text in properties.items()]
         reply = self._ask("SetUnitProperties", "sba(sv)", (unit, True, values))
         if (fault := _fault(reply)) and fault[0] not in _GONE:
-            raise BusError(f"systemd did not take {', '.join(properties)} of {unit}: {fault[1]}")
+            raise UnitRefusedError(f"systemd did not take {', '.join(properties)} of {unit}: {fault[1]}")
 
     def close(self) -> None:
         if self._connection:

@@ -88,7 +88,17 @@ def _places(node: Node) -> dict[Place, CgroupPath]:
     pods = ((pod.path, name) for pod in node.tree.pods.values() for name in Property)
     memory = (Property.MEMORY_LOW, Property.MEMORY_MIN)
     above = ((path, name) for path in (*node.tree.way[1:], *node.tree.qos_slices.values()) for name in memory)
-    return {(base(path), name): path for path, name in (*pods, *above)}
+    return {(base(path), name): path for path, name in (*pods, *above) if _is_slice(path)}
+
+
+def _is_slice(path: CgroupPath) -> bool:
+    """Whether systemd has its unit there: another of that name, in a container, is not the one that the bus means.
+
+    Source: systemd.slice(5): ``a-b.slice`` lies in ``a.slice``, and that in the root.
+    """
+    words = base(path).removesuffix(".slice").split("-")
+    slices = ("-".join(words[: end + 1]) + ".slice" for end in range(len(words)))
+    return path == "/".join(slices)
 
 
 def _written(node: Node, layout: Layout, path: CgroupPath, name: Property) -> str:
