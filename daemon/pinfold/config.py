@@ -220,6 +220,8 @@ class Report(_Strict):
     """A unix socket for the command line tool; empty: none."""
     events: bool = True
     """Whether Events are told on pods; needs the API server."""
+    node_resource_topology: bool = False
+    """Whether a NodeResourceTopology is published, for a NUMA-aware scheduler; never over another manager's."""
 
     @model_validator(mode="after")
     def _both_files(self) -> Self:

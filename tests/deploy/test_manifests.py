@@ -122,7 +122,7 @@ def test_what_an_overlay_sets_is_a_configuration(name: str) -> None:
     environment = {one["name"]: one["value"] for one in container["env"] if one["name"].startswith("PINFOLD_")}
     del environment["PINFOLD_REPORT_METRICS_LISTEN"]  # the base's, which the node's address goes into
     dumped = str(load(DEPLOY / "base/config.yaml", environment).dumped())
-    assert all(value in dumped for value in environment.values())
+    assert all(str(yaml.safe_load(value)) in dumped for value in environment.values())
 
 
 def test_the_unprivileged_overlay_holds_no_right() -> None:

@@ -23,6 +23,7 @@ from pinfold.agent.irqs import Irqs
 from pinfold.agent.kernel_view import pods_in_kernel
 from pinfold.agent.kubelet import completed, differing
 from pinfold.agent.patience import FIRST_S, Patience
+from pinfold.agent.publisher import TopologyPublisher
 from pinfold.agent.rebuild import rebuilt
 from pinfold.agent.sources import Sources
 from pinfold.agent.witness import Witness
@@ -154,6 +155,10 @@ class Agent:
         if self.sources.server and config.report.events:
             self._events = EventSender(self.sources.server.send, f"pinfold-{config.node_name}", clock=clock, now=now)
             self._events.start()
+        self._publisher: TopologyPublisher | None = None
+        if self.sources.server and config.report.node_resource_topology:
+            self._publisher = TopologyPublisher(self.sources.server, config.node_name)
+            self._publisher.start()
 
     # Read from other threads: each gives one immutable value.
 
@@ -206,8 +211,9 @@ class Agent:
             systemd.notify("WATCHDOG=1")
 
     def close(self) -> None:
-        if self._events:
-            self._events.close()
+        for sender in (self._events, self._publisher):
+            if sender:
+                sender.close()
         self._beside.close()
         self.sources.close()
         self._irqs.close()
@@ -519,6 +525,7 @@ class Agent:
                 *self._warnings,
                 *self._differing,
                 *self._hidden,
+                *((self._publisher.fault,) if self._publisher and self._publisher.fault else ()),
                 *self._guarded.warnings,
                 *self._beside.warnings(),
                 *self._fights(),
@@ -528,6 +535,8 @@ class Agent:
         )
         changed = before is None or replace(after, counters=before.counters, memory=before.memory) != before
         self._snapshot = replace(after, generation=after.generation + changed, at=self._now())
+        if self._publisher:
+            self._publisher.tell(self._snapshot)
 
     def _fights(self) -> Iterable[str]:
         for path in sorted(self._patience.fought):
