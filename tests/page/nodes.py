@@ -13,7 +13,10 @@ import yaml
 
 from pinfold import __version__
 from pinfold.agent.chronicle import Chronicle
+from pinfold.agent.witness import Witness
 from pinfold.cgroups.files import Cgroupfs
+from pinfold.cgroups.numa_stat import FILE as NUMA_STAT
+from pinfold.cgroups.numa_stat import used
 from pinfold.cgroups.paths import CgroupPath
 from pinfold.planning.ledger import Ledger, PodEntry
 from pinfold.planning.planner import World, plan
@@ -32,9 +35,9 @@ from pinfold.report.snapshot import (
     pod_statuses,
 )
 from pinfold.topology.sysfs import read_topology
+from tests.page.counts import GIB, write_counts
 from tests.sysfs_writer import write_machine
 
-GIB = 1 << 30
 WORKLOADS = Path(__file__).parents[1] / "vm/workloads"
 NOON = 1795521600.0
 """2026-11-24 12:00 UTC."""
@@ -92,8 +95,14 @@ def node(root: Path, name: str, manifests: Iterable[Manifest], drifted: str = ""
         chronicle.reconciled(0.004, None)
         ledger = planned.ledger
     held = {uid: _held(entry, entry.namespace + "/" + entry.name == drifted) for uid, entry in ledger.entries.items()}
-    for uid, entry in ledger.entries.items():
-        _write_counts(root / "cgroup", entry, held[uid])
+    statuses = pod_statuses(pods, planned, held)
+    (root / "cgroup").mkdir()
+    fs = Cgroupfs(root / "cgroup")
+    seconds = [0]
+    witness = Witness(lambda cgroup, names: fs.read_all(CgroupPath(cgroup), names), root / "proc", lambda: seconds[0])
+    for seconds[0] in (0, 600):
+        write_counts(root, topology, statuses, seconds[0])
+        alone = witness.look(statuses, due=True)
     snapshot = Snapshot(
         node=name,
         version=__version__,
@@ -107,13 +116,17 @@ def node(root: Path, name: str, manifests: Iterable[Manifest], drifted: str = ""
         topology=topology,
         policy=world.policy,
         node_shared=planned.node_shared,
-        pods=pod_statuses(pods, planned, held),
+        pods=statuses,
+        alone=alone,
+        memory={
+            uid: used(fs.read(CgroupPath(one.pod.cgroup), NUMA_STAT) or "") for uid, one in held.items() if one.pod
+        },
         invalid=invalid,
         sources=(SourceHealth("api-server", healthy=True), SourceHealth("cgroups", healthy=True)),
         counters=chronicle.counters,
         recent=chronicle.recent,
     )
-    return Node(root, snapshot, Cgroupfs(root / "cgroup"))
+    return Node(root, snapshot, fs)
 
 
 def _held(entry: PodEntry, drifted: bool) -> PodInKernel:
@@ -130,40 +143,6 @@ def _held(entry: PodEntry, drifted: bool) -> PodInKernel:
 
 def _id(entry: PodEntry, container: str) -> str:
     return sha256(f"{entry.uid}/{container}".encode()).hexdigest()
-
-
-def _write_counts(mount: Path, entry: PodEntry, held: PodInKernel) -> None:
-    """Memory on the pod's nodes and a little elsewhere; containers with a quota, some of them held back."""
-    number = int(entry.uid[:8], 16)
-    near = list(entry.mems) or [0]
-    far = (near[0] + 1) % 2 if number % 3 == 0 else near[0]
-    booked = sum(block.size_bytes for block in entry.blocks)
-    anon = dict.fromkeys(near, booked * (40 + number % 7 * 5) // 100 // len(near))
-    anon[far] = anon.get(far, 0) + booked * (number % 5) // 100
-    file = dict.fromkeys(near, booked // 10)
-    files = {"memory.numa_stat": f"anon{_nodes(anon)}\nfile{_nodes(file)}\nshmem{_nodes(file)}\n"}
-    _write(mount, held.pod, files | {"cpu.stat": _cpu_stat(0, 0)})
-    for place, view in enumerate(held.containers.values()):
-        quota = place > 0
-        _write(mount, view, {"cpu.stat": _cpu_stat(36000 * quota, (number % 4 == 0) * 613 * quota)})
-
-
-def _nodes(sizes: Mapping[int, int]) -> str:
-    return "".join(f" N{node}={size}" for node, size in sorted(sizes.items()))
-
-
-def _cpu_stat(periods: int, throttled: int) -> str:
-    return (
-        f"usage_usec 812000000\nuser_usec 700000000\nsystem_usec 112000000\n"
-        f"nr_periods {periods}\nnr_throttled {throttled}\nthrottled_usec {throttled * 23000}\n"
-    )
-
-
-def _write(mount: Path, view: KernelView | None, files: Mapping[str, str]) -> None:
-    if view:
-        (mount / view.cgroup).mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (mount / view.cgroup / name).write_text(text)
 
 
 def demo(root: Path) -> Node:

@@ -80,6 +80,10 @@ def test_512_cpus_and_60_pods_are_drawn_without_complaint(tab: Tab, large_site: 
     tab.until(BUSY)
     assert tab.evaluate("document.querySelectorAll('#map .cpu').length") == 512
     assert tab.evaluate("document.querySelectorAll('#map .node').length") == 16
+    foreign = "[...document.querySelectorAll('#map .foreign')].map((one) => +one.id.slice(3))"
+    disturbed = [one.claim.cpus for one in large_site.node.snapshot.alone if one.share and one.share < 0.999]
+    assert CpuSet.of(tab.evaluate(foreign)) == CpuSet.union(disturbed)
+    assert disturbed
     assert tab.complaints == []
 
 
@@ -101,6 +105,7 @@ def test_assistive_technology_is_told_what_the_eye_sees(tab: Tab, site: Site) ->
         ("table", "Pods"),
         ("columnheader", "Throttled"),
         ("cell", "pinned drift"),
+        ("cell", "99.999%"),
         ("region", "Last decisions"),
         ("status", ""),
     } <= set(told)

@@ -1,14 +1,13 @@
 """What is read while somebody looks: the machine's own counts, and files as the kernel writes them."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.report.samples import picture
 
 from pinfold.cpuset import CpuSet
-from pinfold.report.live import PodUsage, cpu_times, pod_usage
+from pinfold.report.live import Throttling, cpu_times, throttling
 
 STAT = """cpu  30 1 12 1700 8 2 3 4 5 6
 cpu0 10 1 4 700 8 2 3 4 5 0
@@ -38,10 +37,8 @@ def _uptime_s() -> float:
     return float(Path("/proc/uptime").read_text().split()[0])
 
 
-NUMA_STAT = "anon N0=3145728 N1=1048576\nfile N0=0 N1=4194304\nshmem N0=0 N1=4194304\n"
 FILES = {
     "kubepods.slice/kubepods-pod1.slice": {
-        "memory.numa_stat": NUMA_STAT,
         "cpu.stat": "usage_usec 9\nnr_periods 100\nnr_throttled 5\nthrottled_usec 250000\n",
     },
     "kubepods.slice/kubepods-pod1.slice/cri-1.scope": {
@@ -50,21 +47,20 @@ FILES = {
 }
 
 
-def test_a_pods_memory_is_told_by_node_and_its_throttling_with_its_containers() -> None:
-    """Shared memory is in the files' line already."""
+def read(cgroup: str, names: tuple[str, ...]) -> dict[str, str]:
+    return {name: FILES[cgroup][name] for name in names if name in FILES.get(cgroup, {})}
+
+
+def test_a_pod_is_held_back_by_its_own_quota_and_by_its_containers() -> None:
     engine = next(one for one in picture().pods if one.name == "match-engine")
-    usage = pod_usage(picture(), lambda cgroup, names: {name: FILES.get(cgroup, {}).get(name, "") for name in names})
-    assert usage[engine.uid] == PodUsage({0: 3145728, 1: 5242880}, 3 / 8, 140, 6, 0.3)
+    assert throttling(picture().pods, read)[engine.uid] == Throttling(140, 6, 0.3)
 
 
-@pytest.mark.parametrize("text", ["", "anon\n", "anon N0=0 N1=0\n"])
-def test_without_memory_nothing_is_local_or_far(text: str) -> None:
-    of = picture()
-    usage = pod_usage(of, lambda _cgroup, _names: {"memory.numa_stat": text})
-    assert {one.local_share for one in usage.values()} == {None}
+def test_where_the_kernel_has_no_quota_there_are_no_periods() -> None:
+    postgres = next(one for one in picture().pods if one.name == "postgres")
+    assert throttling(picture().pods, read)[postgres.uid] == Throttling()
 
 
 def test_only_pods_that_own_cpus_are_read() -> None:
-    of = picture()
-    nobody = replace(of, pods=tuple(pod for pod in of.pods if not pod.owned))
-    assert pod_usage(nobody, lambda *_: pytest.fail("nobody owns anything")) == {}
+    nobody = [pod for pod in picture().pods if not pod.owned]
+    assert throttling(nobody, lambda *_: pytest.fail("nobody owns anything")) == {}

@@ -533,7 +533,7 @@ class Agent:
                 *self._unseen(began, decided, kernel),
             ),
         )
-        changed = before is None or replace(after, counters=before.counters, memory=before.memory) != before
+        changed = before is None or _still(after, before) != before
         self._snapshot = replace(after, generation=after.generation + changed, at=self._now())
         if self._publisher:
             self._publisher.tell(self._snapshot)
@@ -557,6 +557,11 @@ class Agent:
             f"{APPEARS_WITHIN_S:.0f} s: does the kubelet run it here?"
             for one in names
         )
+
+
+def _still(after: Snapshot, before: Snapshot) -> Snapshot:
+    """*after* without what moves while nothing changes."""
+    return replace(after, counters=before.counters, memory=before.memory, alone=before.alone)
 
 
 def _active(pods: Iterable[Pod]) -> tuple[Pod, ...]:

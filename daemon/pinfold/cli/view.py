@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pinfold.cli.node_map import Json, drawn
 from pinfold.cli.terminal import Ink, Line, Span, filled, paragraph, pieces, plain, table
 from pinfold.report.ownership import owning
-from pinfold.report.told import full_name, troubles, utc
+from pinfold.report.told import alone_text, full_name, troubles, utc
 
 UNMANAGED = "unmanaged"
 _INK = {"pinned": Ink.EXCLUSIVE, "degraded": Ink.BAD, "shared": Ink.BAD, UNMANAGED: Ink.FAINT, "ending": Ink.FAINT}
@@ -74,7 +74,7 @@ def _alone(status: Json) -> list[Line]:
     measured = [one for one in status["alone"] if one["container"] and one["share"] is not None]
     rows = [
         [
-            Span(f"{100 * one['share']:.3f} %", Ink.EXCLUSIVE),
+            Span(alone_text(one["share"]), Ink.EXCLUSIVE),
             Span(f"{one['foreignSeconds']:.3f} s"),
             Span(f"{one['measuredSeconds']:.0f} s"),
             Span(f"{one['pod']}/{one['container']}"),

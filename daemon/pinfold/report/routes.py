@@ -12,7 +12,7 @@ from typing import Any
 
 from pinfold import __version__
 from pinfold.report.alone import Alone
-from pinfold.report.live import CpuTime, cpu_times, cpus_json, pod_usage, pods_json
+from pinfold.report.live import CpuTime, cpu_times, cpus_json, pods_json, throttling
 from pinfold.report.metrics import exposition, registry
 from pinfold.report.snapshot import Snapshot
 from pinfold.report.status import to_json
@@ -131,8 +131,8 @@ class Routes:
     def _page(self, snapshot: Snapshot) -> Answer:
         from pinfold.report.page import document  # a node that nobody looks at does not pay for it
 
-        usage = pod_usage(snapshot, self._readings.cgroup_files)
-        html = document.page(to_json(snapshot), etag(snapshot), usage, self.paths)
+        throttled = throttling(snapshot.pods, self._readings.cgroup_files)
+        html = document.page(to_json(snapshot), etag(snapshot), throttled, self.paths)
         headers = {"Content-Security-Policy": document.content_security_policy(), "Referrer-Policy": "no-referrer"}
         return Answer(HTTPStatus.OK, HTML, html.encode(), headers)
 
@@ -140,7 +140,7 @@ class Routes:
         return _json(cpus_json(etag(snapshot), self._readings.cpu_times()))
 
     def _pods(self, snapshot: Snapshot) -> Answer:
-        return _json(pods_json(pod_usage(snapshot, self._readings.cgroup_files)))
+        return _json(pods_json(throttling(snapshot.pods, self._readings.cgroup_files)))
 
 
 def etag(snapshot: Snapshot) -> str:

@@ -4,6 +4,7 @@ A decision's own sentences stand in the document already (``planning/words.py``)
 """
 
 from collections.abc import Iterator, Mapping
+from math import floor
 from typing import Any, NamedTuple
 
 Json = Mapping[str, Any]
@@ -78,3 +79,28 @@ def history(status: Json, pod: Json) -> list[Json]:
 def located(status: Json, name: str) -> list[Json]:
     """The pods of that namespace/name: a successor may stand beside the one that ends."""
     return [pod for pod in status["pods"] if full_name(pod) == name]
+
+
+DISTURBED = 1e-3
+"""Of the time; where others ran for more, the map marks it."""
+
+
+def measured(status: Json, pod: Json) -> list[Json]:
+    """How alone the pod's slices were, or its pool where it has none, as far as any time has passed."""
+    own = [one for one in status["alone"] if one["podUID"] == pod["uid"] and one["share"] is not None]
+    return [one for one in own if one["container"]] or own
+
+
+def ran_alone(status: Json, pod: Json) -> float | None:
+    """The least share of the time in which nobody else ran there; None: nothing was measured."""
+    return min((one["share"] for one in measured(status, pod)), default=None)
+
+
+def alone_text(share: float) -> str:
+    """Rounded down: 100 % is all of the time."""
+    return f"{floor(share * 1e5) / 1e5:.3%}"
+
+
+def is_disturbed(one: Json) -> bool:
+    """Of ``alone``: whether others ran there, beyond what the reading may be off."""
+    return bool(one["foreignSeconds"] > max(one["errorSeconds"], DISTURBED * one["measuredSeconds"]))

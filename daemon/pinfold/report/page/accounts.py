@@ -1,13 +1,13 @@
 """The whole explanation of a pod or of a pool of the node: what ``pinfold explain`` says, in the same words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pinfold.report.ownership import Json, Kind
 from pinfold.report.page.anchors import of_pod, of_pool, pod_link
 from pinfold.report.page.machine import Machine
 from pinfold.report.page.markup import Html, el, join
 from pinfold.report.page.timeline import moments
-from pinfold.report.told import SHARED_WITH, cgroups, drifted, full_name, history
+from pinfold.report.told import SHARED_WITH, alone_text, cgroups, drifted, full_name, history, measured
 
 _MEANING = {
     Kind.NODE_SHARED: "No pod owns these. All that has no CPUs of its own runs here, and on the reserved CPUs.",
@@ -24,7 +24,7 @@ def accounts(machine: Machine) -> Iterator[Html]:
     for pod in machine.status["pods"]:
         by_name.setdefault(full_name(pod), []).append(pod)  # a successor may stand beside the one that ends
     for name, pods in by_name.items():
-        told = [_pod(pod) for pod in pods]
+        told = [_pod(machine.status, pod) for pod in pods]
         yield _article(of_pod(name), name, join(*told, _history(machine.status, pods[0])))
     for owner in machine.owners:
         kind = owner.parts[0].kind if owner.parts else None
@@ -39,19 +39,19 @@ def _article(id_: str, title: str, body: Html) -> Html:
     return el("article", head, body, id=id_, aria_labelledby=f"title-{id_}")
 
 
-def _pod(pod: Json) -> Html:
+def _pod(status: Json, pod: Json) -> Html:
     facts = [pod["outcome"], pod["qosClass"] or "gone from the API", pod["owner"], "static" if pod["static"] else ""]
     return join(
         el("p", ", ".join(fact for fact in facts if fact), class_="faint"),
         *(el("p", sentence) for sentence in pod["explanation"]),
         *(el("p", el("strong", "drift", class_="badge"), f" {drifted(one)}") for one in pod["drift"]),
-        _containers(pod),
+        _containers(pod, {one["container"]: one for one in measured(status, pod)}),
         *(el("p", sentence, class_="faint") for sentence in cgroups(pod)),
     )
 
 
-def _containers(pod: Json) -> Html:
-    titles = ("Container", "Kind", "CPUs", "Shared with", "Kernel says", "Mems")
+def _containers(pod: Json, alone: Mapping[str, Json]) -> Html:
+    titles = ("Container", "Kind", "CPUs", "Shared with", "Kernel says", "Mems", "Ran alone")
     rows = [
         (
             one["name"],
@@ -60,6 +60,7 @@ def _containers(pod: Json) -> Html:
             SHARED_WITH[one["isolation"]],
             one["kernel"]["cpus"] if one["kernel"] else "does not run",
             one["kernel"]["mems"] if one["kernel"] else "",
+            alone_text(alone[one["name"]]["share"]) if one["name"] in alone else "",
         )
         for one in pod["containers"]
     ]

@@ -6,7 +6,7 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 
-from pinfold.report.live import PodUsage
+from pinfold.report.live import Throttling
 from pinfold.report.ownership import Json
 from pinfold.report.page import accounts, machine, pods, timeline
 from pinfold.report.page.anchors import of_pod
@@ -19,8 +19,8 @@ _ICON = (
 )
 
 
-def page(status: Json, etag: str, usage: Mapping[str, PodUsage], paths: Iterable[str]) -> str:
-    """*usage* by UID; *paths* are the endpoint's others."""
+def page(status: Json, etag: str, throttled: Mapping[str, Throttling], paths: Iterable[str]) -> str:
+    """*throttled* by UID; *paths* are the endpoint's others."""
     node = machine.Machine.of(status)
     body = el(
         "body",
@@ -29,7 +29,7 @@ def page(status: Json, etag: str, usage: Mapping[str, PodUsage], paths: Iterable
             "main",
             _troubles(status),
             machine.section(node),
-            el("div", pods.section(status, usage), timeline.section(status), class_="columns"),
+            el("div", pods.section(status, throttled), timeline.section(status), class_="columns"),
             *accounts.accounts(node),
         ),
         _footer(status, paths),

@@ -8,11 +8,11 @@ from pinfold.cpuset import CpuSet
 from pinfold.report.ownership import Json, Kind, Owner, Part, grouped, owners
 from pinfold.report.page.anchors import look, of_owner, pod_link, pool_link, swatch
 from pinfold.report.page.markup import Html, el, fragment, join
-from pinfold.report.told import full_name
+from pinfold.report.told import full_name, is_disturbed
 
 ROOMY_CPUS = 64
 
-_MARKS = (("half", "busy share", "live-only"), ("drift", "drift", None))
+_MARKS = {"drift": "drift", "foreign": "foreign time"}
 _ALWAYS = {Kind.EXCLUSIVE, Kind.POD_SHARED, Kind.NODE_SHARED, Kind.RESERVED}
 """What the legend names though no CPU is of that kind."""
 
@@ -23,12 +23,13 @@ class _Place:
 
     owner: Owner
     part: Part
-    drifted: bool
+    marks: tuple[str, ...]
+    """``drift``, ``foreign``."""
 
     @property
     def words(self) -> str:
         whose = f", {self.owner.name}" * bool(self.owner.name) + f" {self.part.container}" * bool(self.part.container)
-        return f"{self.part.kind}{whose}{', drift' * self.drifted}"
+        return f"{self.part.kind}{whose}{''.join(f', {_MARKS[mark]}' for mark in self.marks)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,9 @@ class Machine:
     def of(cls, status: Json) -> Self:
         everybody = tuple(owners(status))
         drifted = {full_name(pod) for pod in status["pods"] if pod["drift"]}
+        disturbed = CpuSet.union(CpuSet.parse(one["cpus"]) for one in status["alone"] if is_disturbed(one))
         places = {
-            cpu: _Place(owner, part, owner.name in drifted)
+            cpu: _Place(owner, part, ("drift",) * (owner.name in drifted) + ("foreign",) * (cpu in disturbed))
             for owner in everybody
             for part in owner.parts
             for cpu in part.cpus
@@ -87,8 +89,9 @@ def _legend(machine: Machine) -> Html:
         for kind, count in counts.items()
         if count or kind in _ALWAYS
     ]
-    busy, drift = (el("li", _sample(mark), words, class_=when) for mark, words, when in _MARKS)
-    return el("ul", *kinds, busy, drift, class_="legend", aria_label="CPUs by kind, and marks")
+    busy = el("li", _sample("half"), "busy share", class_="live-only")
+    marks = [el("li", _sample(mark), words) for mark, words in _MARKS.items()]
+    return el("ul", *kinds, busy, *marks, class_="legend", aria_label="CPUs by kind, and marks")
 
 
 def _sample(classes: str, letter: str = "") -> Html:
@@ -145,7 +148,7 @@ def _cpu(machine: Machine, cpu: int) -> Html:
         " ",
         el("b", letter),
         id=f"cpu{cpu}",
-        class_=f"cpu {look(kind, letter)}{' drift' * place.drifted}",
+        class_=f"cpu {' '.join((look(kind, letter), *place.marks))}",
         href=fragment(of_owner(place.owner)),
         tabindex=-1,
         aria_label=f"CPU {cpu}{f' {letter}' * bool(letter)}: {place.words}",

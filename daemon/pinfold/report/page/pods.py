@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 
-from pinfold.report.live import PodUsage
+from pinfold.report.live import Throttling
 from pinfold.report.ownership import Json, Kind, owning
 from pinfold.report.page.anchors import look, pod_link, swatch
 from pinfold.report.page.markup import Child, Html, el, join
-from pinfold.report.told import full_name
+from pinfold.report.told import alone_text, full_name, ran_alone
 
 UNMANAGED = "unmanaged"
 GIB, MIB = 1 << 30, 1 << 20
@@ -20,21 +20,27 @@ _COLUMNS = {
     "Shared": "What all other containers of the pod share",
     "NUMA": "Nodes that its memory is bound to",
     "Memory": "By NUMA node",
-    "Local": "Share of its memory that lies on the nodes of its CPUs",
+    "Local": "Share of its memory that lies on the nodes that it is bound to",
+    "Alone": "Share of the time in which nobody else ran on its slices, or on its pool where it has none",
     "Throttled": "Periods in which its CPU quota held it back, since it started",
     "Busy": "Share of its CPUs' time that was used, in the last seconds",
 }
 """Header → what it means."""
 
 
-def section(status: Json, usage: Mapping[str, PodUsage]) -> Html:
+def section(status: Json, throttled: Mapping[str, Throttling]) -> Html:
     letters = {pod["uid"]: letter for letter, pod in owning(status)}
     managed = [pod for pod in status["pods"] if pod["outcome"] != UNMANAGED]
     rest = [pod for pod in status["pods"] if pod["outcome"] == UNMANAGED]
     return el(
         "section",
         el("h2", "Pods", id="pods-title"),
-        _table([(letters.get(pod["uid"], ""), pod, usage.get(pod["uid"], PodUsage())) for pod in managed])
+        _table(
+            [
+                (letters.get(pod["uid"], ""), pod, throttled.get(pod["uid"], Throttling()), ran_alone(status, pod))
+                for pod in managed
+            ]
+        )
         if managed
         else el("p", "No pod asks for CPUs of its own.", class_="faint"),
         _unmanaged(rest) if rest else None,
@@ -43,7 +49,7 @@ def section(status: Json, usage: Mapping[str, PodUsage]) -> Html:
     )
 
 
-def _table(rows: Iterable[tuple[str, Json, PodUsage]]) -> Html:
+def _table(rows: Iterable[tuple[str, Json, Throttling, float | None]]) -> Html:
     """Its roles are named: a narrow screen lays the rows out as blocks, and they are a table for all that."""
     heads = [
         el("th", title, role="columnheader", scope="col", title=meaning or None, class_=_class(title))
@@ -58,7 +64,7 @@ def _table(rows: Iterable[tuple[str, Json, PodUsage]]) -> Html:
     )
 
 
-def _row(letter: str, pod: Json, usage: PodUsage) -> Html:
+def _row(letter: str, pod: Json, throttled: Throttling, alone: float | None) -> Html:
     cells: dict[str, Child] = {
         "Map": el("b", letter, class_=f"cpu {look(Kind.EXCLUSIVE, letter)}") if letter else "",
         "Pod": pod_link(full_name(pod)),
@@ -67,9 +73,10 @@ def _row(letter: str, pod: Json, usage: PodUsage) -> Html:
         "Slices": join(*(_slice(letter, one) for one in pod["containers"] if one["isolation"] == "container")),
         "Shared": join(swatch(Kind.POD_SHARED, letter), pod["shared"]) if pod["shared"] else "",
         "NUMA": pod["mems"],
-        "Memory": join(*(_memory(node, size) for node, size in usage.memory_bytes.items() if size >= MIB)),
-        "Local": "" if usage.local_share is None else f"{usage.local_share:.0%}",
-        "Throttled": _throttled(usage),
+        "Memory": join(*(_memory(node, size) for node, size in pod["memoryBytes"].items() if size >= MIB)),
+        "Local": "" if (local := pod["memoryLocalShare"]) is None else f"{local:.0%}",
+        "Alone": None if alone is None else alone_text(alone),
+        "Throttled": _throttled(throttled),
         "Busy": el("span", class_="busy", data_cpus=own) if (own := pod["pool"] or pod["exclusive"]) else None,
     }
     return el(
@@ -89,16 +96,16 @@ def _slice(letter: str, container: Json) -> Html:
     return el("span", swatch(Kind.EXCLUSIVE, letter), el("small", f"{container['name']} "), container["cpus"], " ")
 
 
-def _memory(node: int, size: int) -> Html:
+def _memory(node: str, size: int) -> Html:
     amount = f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / MIB:.0f} MiB"
     return el("span", el("small", f"{node}: "), amount)
 
 
-def _throttled(usage: PodUsage) -> Html | None:
+def _throttled(found: Throttling) -> Html | None:
     """Nothing where no quota is set, or nothing was read."""
-    if not usage.periods:
+    if not found.periods:
         return None
-    share, seconds = usage.throttled_periods / usage.periods, f"  {usage.throttled_seconds:.0f} s"
+    share, seconds = found.throttled_periods / found.periods, f"  {found.throttled_seconds:.0f} s"
     return join(f"{share:.1%}", el("small", seconds)) if share else Html("0%")
 
 
