@@ -1,12 +1,13 @@
 """What the kernel holds, in the words of the report. Pure: values of ``cgroups`` in, values of ``report`` out."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-from pinfold.cgroups.layout import Node
+from pinfold.cgroups.layout import Kind, Node
 from pinfold.cgroups.paths import CgroupPath, above
 from pinfold.cgroups.tree import PodCgroup
 from pinfold.cgroups.verify import Drift
 from pinfold.cpuset import CpuSet, NodeSet
+from pinfold.planning.ledger import Ledger
 from pinfold.pods.model import PodUid
 from pinfold.report.snapshot import Drift as ReportedDrift
 from pinfold.report.snapshot import KernelView, PodInKernel
@@ -19,6 +20,18 @@ def pods_in_kernel(node: Node, drift: Iterable[Drift]) -> dict[PodUid, PodInKern
         if one.pod:
             by_pod.setdefault(one.pod, []).append(reported(one))
     return {uid: _pod(node, pod, tuple(by_pod.get(uid, ()))) for uid, pod in node.tree.pods.items()}
+
+
+def not_isolated(ledger: Ledger, kernel: Mapping[PodUid, PodInKernel]) -> Iterator[str]:
+    """Pods that ask for ``pinfold.dev/isolated`` and whose CPUs are balanced all the same, in words."""
+    for uid, entry in ledger.entries.items():
+        seen = kernel.get(uid, PodInKernel()) if entry.isolated else PodInKernel()
+        views = [seen.pod] if entry.cpus else [seen.containers.get(name) for name in entry.slices]
+        if any(view and view.partition != Kind.ISOLATED for view in views):
+            yield (
+                f"{entry.namespace}/{entry.name} asks for pinfold.dev/isolated, but its CPUs {entry.owned} are no "
+                "isolated partition of the kernel: load is balanced among them."
+            )
 
 
 def reported(drift: Drift) -> ReportedDrift:

@@ -20,7 +20,7 @@ from pinfold.agent.decision import Made
 from pinfold.agent.enforcement import Enforced, Kept, NodeCgroups
 from pinfold.agent.handover import Handover
 from pinfold.agent.irqs import Irqs
-from pinfold.agent.kernel_view import pods_in_kernel
+from pinfold.agent.kernel_view import not_isolated, pods_in_kernel
 from pinfold.agent.kubelet import completed, differing
 from pinfold.agent.patience import FIRST_S, Patience
 from pinfold.agent.publisher import TopologyPublisher
@@ -530,6 +530,7 @@ class Agent:
                 *self._beside.warnings(),
                 *self._fights(),
                 *self._others(),
+                *not_isolated(decided.ledger, kernel),
                 *self._unseen(began, decided, kernel),
             ),
         )
