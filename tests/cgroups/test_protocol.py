@@ -10,7 +10,7 @@ import pytest
 
 from pinfold.cgroups.executor import Result
 from pinfold.cgroups.layout import Enforcement
-from pinfold.cgroups.paths import ROOT, CgroupPath, File, below
+from pinfold.cgroups.paths import ROOT, CgroupPath, File, below, holds
 from pinfold.cgroups.verify import Cause, verify
 from pinfold.cgroups.writes import Write
 from pinfold.cpuset import CpuSet
@@ -424,3 +424,30 @@ def test_a_partition_waits_for_a_sibling_that_has_nowhere_to_go_yet(node: Played
     now = ledger(*(pooled(number, pool, engine=pool) for number, pool in ((1, "2-5"), (2, "8-9"), (3, "10-11"))))
     writes = settled(node, now)
     assert writes.index("pod3.excl=10-11") < writes.index("pod2.cpus=8-9") < writes.index("pod1.part=root")
+
+
+def test_without_the_capability_partitions_that_stand_go_over_to_shrinking(node: PlayedNode) -> None:
+    """As after an upgrade to a container that may not administer: no exclusive set is given to anybody."""
+
+    class Unprivileged(ModelGround):
+        def write(self, path: CgroupPath, file: str, value: str, /) -> None:
+            if file == File.EXCLUSIVE:
+                assert value == ""
+            refused = self.world.write(path, file, value, privileged=False)
+            assert refused is None, f"{path}/{file}={value}: {refused}"
+
+    running(node, 1, "engine", "rest")
+    running(node, 2, None)
+    now = ledger(pooled(1, "2-5", engine="2-4"))
+    node.settle(now)
+    assert isinstance(node.ground, ModelGround)
+    node.ground = Unprivileged(node.ground.world)
+    node.enforcement = Enforcement.SHRINK
+    writes = settled(node, now)
+    assert writes.index("pod1.part=member") < writes.index("pod1.excl=")
+    assert [path for path in node.paths() if path and node.is_partition(path)] == []
+    allowed = node.allowed()
+    pods = node.tree().pods
+    assert str(allowed[container_path(pods[uid(1)].path, 1, 0)]) == "2-4"
+    others = (cpus for path, cpus in allowed.items() if not holds(pods[uid(1)].path, path))
+    assert CpuSet.union(others) == CpuSet.parse("0-1,6-15")

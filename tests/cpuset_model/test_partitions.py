@@ -409,6 +409,7 @@ def test_cpus_under_isolcpus_make_a_partition_only_where_the_kernel_lets_them(ke
 FAULTS = [
     pytest.param(V6_12, REMOTE, "B.cpus=0-7", Fault.HALF_INVALID, id="a-siblings-cpus-over-a-live-remote-partition"),
     pytest.param(V6_12, REMOTE + "K.excl=", "podA.part=member", Fault.LOST, id="an-ancestors-exclusive-went-first"),
+    pytest.param(V6_12, REMOTE + "K.excl=", "podA.excl=", Fault.LOST, id="exclusive-sets-emptied-from-the-top"),
     pytest.param(
         V6_12,
         REMOTE + "c1.cpus=2\nc1.part=root",

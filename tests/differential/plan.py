@@ -30,6 +30,8 @@ class Bench:
     nodes: int = 2
     isolcpus: str = ""
     isolated: str = ""
+    may_lose: bool = False
+    """Whether steps may have a CPU belong to nobody."""
 
     def boot(self) -> World:
         world = World.boot(
@@ -38,6 +40,7 @@ class Bench:
             NodeSet.of(range(self.nodes)),
             CpuSet.parse(self.isolcpus),
             CpuSet.parse(self.isolated),
+            self.may_lose,
         )
         for task in TASKS:
             world.spawn(task)
