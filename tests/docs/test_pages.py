@@ -78,3 +78,15 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
         if not target.startswith(("http://", "https://")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_threat_names_a_test_that_there_is() -> None:
+    text = (DOCS / "security.md").read_text()
+    rows = [row for row in text.splitlines() if row.startswith("| ") and not row.startswith("| wants")]
+    assert rows
+    for row in rows:
+        assert "`tests/" in row, row
+    for place in re.findall(r"`(tests/[^`]+)`", text):
+        file, _, name = place.partition("::")
+        assert (ROOT / file).is_file(), place
+        assert not name or re.search(rf"^def {name}\(", (ROOT / file).read_text(), re.MULTILINE), place
