@@ -144,11 +144,6 @@ def test_a_reserved_cpu_that_went_offline_is_told_and_the_rest_stays_reserved(tm
     assert warnings == ("reserved CPUs 4 are offline",)
 
 
-def test_what_this_version_does_not_carry_out_is_told(tmp_path: Path) -> None:
-    _, warnings = policy(load(written(tmp_path, "onUnsatisfied: evict\n"), {}), machine())
-    assert ["evict" in told for told in warnings] == [True]
-
-
 def test_a_reserved_set_that_went_offline_whole_is_replaced(tmp_path: Path) -> None:
     decided, warnings = policy(load(written(tmp_path, "reservedSystemCPUs: 1,5\n"), {}), machine(offline="1,5"))
     assert decided.reserved == CpuSet.parse("0,4")

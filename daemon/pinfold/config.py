@@ -429,8 +429,6 @@ def policy(config: Config, topology: Topology) -> tuple[Policy, tuple[str, ...]]
             warnings.append(f"no reserved CPU of {asked} is online: {reserved} is reserved instead")
         if not topology.online - reserved:
             faults.append(f"reservedSystemCPUs: {asked} leaves no CPU for pods. Reserve fewer of {topology.online}.")
-    if config.on_unsatisfied is OnUnsatisfied.EVICT:
-        warnings.append("this version does not carry out onUnsatisfied: evict: a refused pod shares")
     if conflict := illegal(options, config.topology_manager_policy, topology):
         faults.append(f"cpuManagerPolicyOptions: {conflict}")
     for entry in config.reserved_memory:

@@ -28,6 +28,7 @@ from tests.apiserver.objects import Objects
 from tests.apiserver.store import CUT, END, ExpiredError, Pod, Store
 
 _PODS: Final = re.compile(r"/api/v1/(?:namespaces/(?P<namespace>[^/]+)/)?pods(?:/(?P<name>[^/]+))?")
+_EVICTION: Final = re.compile(r"/api/v1/namespaces/[^/]+/pods/(?P<name>[^/]+)/eviction")
 _EVENTS: Final = re.compile(r"/apis/events\.k8s\.io/v1/namespaces/(?P<namespace>[^/]+)/events(?:/(?P<name>[^/]+))?")
 _REASONS: Final = {404: "NotFound", 409: "AlreadyExists", 410: "Expired", 422: "Invalid", 429: "TooManyRequests"}
 
@@ -47,6 +48,8 @@ class Request:
             return "reviews"
         if _EVENTS.fullmatch(self.path):
             return "events"
+        if _EVICTION.fullmatch(self.path):
+            return "evictions"
         if self.method != "GET":
             return "pods"
         return "watch" if self.query.get("watch") == "true" else "list"
@@ -65,6 +68,8 @@ class LocalApiServer:
         self.requests: list[Request] = []
         self.token = token
         """What a request must bear; empty: anything goes."""
+        self.protected: set[str] = set()
+        """Names of pods whose disruption budget allows no eviction."""
         self.configz: dict[str, Any] = {}
         """As a kubelet, which answers /pods and /configz, it is configured so."""
         self.pages_from_cache = False
@@ -251,19 +256,23 @@ class _Handler(BaseHTTPRequestHandler):
             self._watch(request)
         elif request.kind == "list" and _PODS.fullmatch(request.path):
             self._list(request)
-        elif request.path == "/pods":
-            listed = {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": [*self.api.store.pods.values()]}
-            self._answer(200, json.dumps(listed).encode())
-        elif request.path == "/configz":
-            self._answer(200, json.dumps({"kubeletconfig": self.api.configz}).encode())
+        elif request.path in {"/pods", "/configz"}:
+            self._answer(200, json.dumps(self._as_kubelet(request)).encode())
         elif request.kind == "events":
             self._event(request)
         elif request.kind == "reviews":
             self._answer(201, json.dumps(reviews.reviewed(request.body, self.api.users)).encode())
+        elif match := _EVICTION.fullmatch(request.path):
+            self._evict(request, match["name"])
         elif match := _PODS.fullmatch(request.path):
             self._pod(request, match["name"] or "")
         else:
             self._refuse(404, "the server could not find the requested resource")
+
+    def _as_kubelet(self, request: Request) -> dict[str, Any]:
+        if request.path == "/configz":
+            return {"kubeletconfig": self.api.configz}
+        return {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": [*self.api.store.pods.values()]}
 
     def _met(self, fault: Fault | None) -> bool:
         """Whether *fault* took the place of the answer."""
@@ -389,6 +398,24 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.api.events[key] = request.body
             self._answer(201, json.dumps(request.body).encode())
+
+    def _evict(self, request: Request, name: str) -> None:
+        body = request.body
+        if (body["apiVersion"], body["kind"], body["metadata"]["name"]) != ("policy/v1", "Eviction", name):
+            self._refuse(422, "no Eviction of this pod")
+        elif name in self.api.protected:
+            self._refuse(429, "Cannot evict pod as it would violate the pod's disruption budget.")
+        else:
+            uid = body["deleteOptions"]["preconditions"]["uid"]
+            for pod in tuple(self.api.store.pods.values()):
+                if pod["metadata"]["name"] == name:
+                    if pod["metadata"]["uid"] != uid:
+                        self._refuse(409, "the UID in the precondition is another one")
+                    else:
+                        self.api.store.delete(uid)
+                        self._answer(201, json.dumps({"kind": "Status", "status": "Success"}).encode())
+                    return
+            self._refuse(404, f"pods {name} not found")
 
     def _pod(self, request: Request, name: str) -> None:
         """What a kubelet or a benchmark in another process does."""

@@ -125,6 +125,20 @@ def test_what_an_overlay_sets_is_a_configuration(name: str) -> None:
     assert all(str(yaml.safe_load(value)) in dumped for value in environment.values())
 
 
+@pytest.mark.parametrize(
+    ("name", "resources", "verb"),
+    [
+        pytest.param("overlays/evict", ["pods/eviction"], "create", id="evict"),
+        pytest.param("overlays/kubelet", ["nodes/pods", "nodes/configz"], "get", id="kubelet"),
+    ],
+)
+def test_a_right_that_not_everybody_needs_is_in_its_overlay_alone(name: str, resources: list[str], verb: str) -> None:
+    assert named("ClusterRole", built(name))["rules"] == [
+        *named("ClusterRole", BASE)["rules"],
+        {"apiGroups": [""], "resources": resources, "verbs": [verb]},
+    ]
+
+
 def test_the_unprivileged_overlay_holds_no_right() -> None:
     pod = named("DaemonSet", built("overlays/unprivileged"))["spec"]["template"]["spec"]
     (container,) = pod["containers"]

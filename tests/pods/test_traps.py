@@ -84,13 +84,6 @@ def test_fields_that_the_api_does_not_know_are_told() -> None:
     assert found[1].startswith("spec.managedResources is no field of the API")
 
 
-def test_annotations_that_this_version_does_not_carry_out_are_told() -> None:
-    spec = {"containers": [{"name": "a"}], "resources": EQUAL}
-    (note,) = notes(spec, **{"pinfold.dev/on-unsatisfied": "evict"})
-    assert "pinfold.dev/on-unsatisfied" in note
-    assert notes(spec, **{"pinfold.dev/on-unsatisfied": "share"}) == ()
-
-
 def test_protection_of_no_memory_is_told() -> None:
     asked = {"pinfold.dev/memory-protection": "low", "pinfold.dev/pod-memory": "1Gi"}
     (note,) = notes({"containers": [{"name": "a"}]}, **asked)

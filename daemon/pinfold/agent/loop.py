@@ -18,6 +18,8 @@ from pinfold.agent.beside import Beside
 from pinfold.agent.chronicle import Chronicle
 from pinfold.agent.decision import Made
 from pinfold.agent.enforcement import Enforced, Kept, NodeCgroups
+from pinfold.agent.evicting import candidates, own_pod
+from pinfold.agent.evictor import Evictor
 from pinfold.agent.handover import Handover
 from pinfold.agent.irqs import Irqs
 from pinfold.agent.kernel_view import not_isolated, pods_in_kernel
@@ -53,6 +55,7 @@ from pinfold.planning.words import event, trap_event
 from pinfold.pods.model import InvalidPod, Pod, PodUid
 from pinfold.report import systemd
 from pinfold.report.alone import Alone
+from pinfold.report.counters import Evictions
 from pinfold.report.event_sender import EventSender
 from pinfold.report.events import EventCounts, EventType, Occurrence
 from pinfold.report.snapshot import Exclusivity, Interrupts, Mode, PodInKernel, Snapshot, pod_statuses
@@ -151,6 +154,8 @@ class Agent:
         self.sources = Sources(config)
         self._beside = Beside(config, self._cgroups, self.sources.wakeup.wake)
         self._memory: Mapping[PodUid, Bytes] = {}
+        self._evictor: Evictor | None = None
+        self._own_pod = own_pod(Path("/proc/self/cgroup").read_text())
         self._events: EventSender | None = None
         if self.sources.server and config.report.events:
             self._events = EventSender(self.sources.server.send, f"pinfold-{config.node_name}", clock=clock, now=now)
@@ -211,7 +216,7 @@ class Agent:
             systemd.notify("WATCHDOG=1")
 
     def close(self) -> None:
-        for sender in (self._events, self._publisher):
+        for sender in (self._events, self._publisher, self._evictor):
             if sender:
                 sender.close()
         self._beside.close()
@@ -279,6 +284,7 @@ class Agent:
         enforced = self._enforce(picture, own, began)
         self._lost = False
         self._chronicle.reconciled(self._clock() - began, enforced)
+        self._evict(own, pods)
         mode = Mode.ENFORCING if peace.cpusets else Mode.OBSERVING
         node = enforced.node
         if not peace.cpusets:
@@ -323,6 +329,18 @@ class Agent:
             self.decision = Made.of(picture.objects, world, ledger, decided)
         self._tell(fresh, self._chronicle.trapped(decided, active), active)
         return decided
+
+    def _evict(self, own: Plan, pods: Iterable[Pod]) -> None:
+        """Hand over who is to go; the API server has to do it."""
+        if self.sources.server is None:
+            return
+        asked = self.config.on_unsatisfied
+        wanted = candidates(own.decisions, pods, asked, self._started_at, self._own_pod)
+        if wanted and self._evictor is None:
+            self._evictor = Evictor(self.sources.server, self._clock)
+            self._evictor.start()
+        if self._evictor:
+            self._evictor.want(wanted)
 
     def _tell(self, fresh: Iterable[Decision], trapped: Iterable[Decision], pods: Iterable[Pod]) -> None:
         """Events on the pods whose decision is another one than before, and on those whose spec fell into a trap."""
@@ -515,6 +533,7 @@ class Agent:
             sources=self.sources.health(),
             counters=self._chronicle.counters,
             events=self._events.counts if self._events else EventCounts(),
+            evictions=self._evictor.counts if self._evictor else Evictions(),
             recent=self._chronicle.recent,
             fought=tuple(sorted(self._patience.fought)),
             alone=self._witness.look(statuses if mode is Mode.ENFORCING else (), due=self._due),

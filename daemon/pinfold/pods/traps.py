@@ -18,7 +18,6 @@ def notes(pod: Pod, spec: Field, limit_ranger: str) -> tuple[str, ...]:
         *_not_guaranteed(pod),
         *_injected(pod, limit_ranger),
         *_unprotected(pod),
-        *_not_yet(pod),
     )
 
 
@@ -36,13 +35,6 @@ def _unknown(spec: Field) -> list[str]:
     if spec["managedResources"]:
         found.append(f"spec.managedResources {nothing} the annotation {PREFIX}managed-resources")
     return found
-
-
-def _not_yet(pod: Pod) -> list[str]:
-    """Annotations that are read, and that this version does not carry out."""
-    if not isinstance(pod.intent, Intent):
-        return []
-    return [f"this version does not carry out {PREFIX}on-unsatisfied"] if pod.intent.on_unsatisfied == "evict" else []
 
 
 def _unprotected(pod: Pod) -> list[str]:

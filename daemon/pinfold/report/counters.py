@@ -48,6 +48,18 @@ class Fault:
     """The last one's."""
 
 
+@dataclass(frozen=True, slots=True)
+class Evictions:
+    """What came of the requests."""
+
+    evicted: int = 0
+    held_back: int = 0
+    """By a disruption budget."""
+    refused: int = 0
+    error: str = ""
+    """Why the last request failed; empty when it did not."""
+
+
 def _raised(counts: Mapping[str, int], by: Mapping[str, int]) -> Mapping[str, int]:
     return {**counts, **{key: counts.get(key, 0) + count for key, count in by.items()}}
 

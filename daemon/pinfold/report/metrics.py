@@ -388,5 +388,16 @@ def _sources(snapshot: Snapshot, now: float) -> Iterator[Family]:
         ("events_sent", "Events that the API server took, series included.", snapshot.events.sent),
         ("events_dropped", "Events that grew too old, or found the queue full.", snapshot.events.dropped),
         ("events_refused", "Events that the API server refused.", snapshot.events.refused),
+        (
+            "evictions",
+            "Pods evicted because they could not have what they ask for.",
+            snapshot.evictions.evicted,
+        ),
+        (
+            "evictions_held_back",
+            "Requests to evict that a disruption budget did not allow.",
+            snapshot.evictions.held_back,
+        ),
+        ("evictions_refused", "Requests to evict that the API server refused.", snapshot.evictions.refused),
     ):
         yield counter(name, what, (), {(): count})

@@ -16,7 +16,7 @@ from pinfold.planning.protection import Protection
 from pinfold.planning.reasons import Decision
 from pinfold.pods.model import MEMORY, ContainerKind, InvalidPod, Pod, PodUid, QosClass
 from pinfold.report.alone import Alone
-from pinfold.report.counters import Counters
+from pinfold.report.counters import Counters, Evictions
 from pinfold.report.events import EventCounts
 from pinfold.report.migration import Migrated
 from pinfold.topology.model import Topology
@@ -211,6 +211,7 @@ class Snapshot:
     sources: tuple[SourceHealth, ...] = ()
     counters: Counters = field(default_factory=Counters)
     events: EventCounts = field(default=EventCounts(), compare=False)
+    evictions: Evictions = field(default=Evictions(), compare=False)
     recent: tuple[Moment, ...] = ()
     """Oldest first."""
     fought: tuple[str, ...] = ()
