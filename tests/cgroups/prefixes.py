@@ -48,7 +48,10 @@ class Prefixes:
         ground = ModelGround.boot(self.kernel, CPUS)
         life = Life(PlayedNode.boot(ground, self.enforcement), seed)
         life.at_prefix = lambda ledger, writes: self._walk(life, ground, seed, ledger, writes)
-        life.live(events)
+        try:
+            life.live(events)
+        except Exception as error:  # noqa: BLE001  a life ends with it, the run does not
+            self.failures.append(f"seed {seed}, {' → '.join(life.story)}: {error!r}")
 
     def _walk(self, life: Life, ground: ModelGround, seed: int, ledger: Ledger, writes: tuple[Write, ...]) -> None:
         if not writes:

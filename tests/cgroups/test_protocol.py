@@ -451,3 +451,11 @@ def test_without_the_capability_partitions_that_stand_go_over_to_shrinking(node:
     assert str(allowed[container_path(pods[uid(1)].path, 1, 0)]) == "2-4"
     others = (cpus for path, cpus in allowed.items() if not holds(pods[uid(1)].path, path))
     assert CpuSet.union(others) == CpuSet.parse("0-1,6-15")
+
+
+def test_a_qos_slice_keeps_what_a_container_deep_in_it_is_about_to_leave(old_node: PlayedNode) -> None:
+    """Its only CPU: without it the container would have all that its pod has, until it has gone over."""
+    running(old_node, 1, "rest", "engine", qos=QosClass.BURSTABLE)
+    old_node.settle(ledger(sliced(1, engine="11")))
+    writes = settled(old_node, ledger(sliced(1, engine="10", feed="11")))
+    assert writes.index("pod1/c1.cpus=10") < writes.index("pod1.cpus=0-10,12-15") < writes.index("B.cpus=0-10,12-15")

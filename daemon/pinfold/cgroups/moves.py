@@ -94,7 +94,8 @@ class _Slot:
         """
         if self.file is File.EXCLUSIVE:
             return self.now - self.aim
-        return self.now if self.now.isdisjoint(left) and not self.aim.isdisjoint(left) else CpuSet()
+        own = self.now if self.now.isdisjoint(left) and not self.aim.isdisjoint(left) else CpuSet()
+        return CpuSet.union((own, *(inner.needs(left) for inner in self.inner)))
 
 
 class Moves:
