@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from pinfold.cgroups.paths import CgroupPath
+from pinfold.agent.narrowing import Narrowed
+from pinfold.cgroups.newborns import Newborn
+from pinfold.cgroups.paths import CgroupPath, File
 from pinfold.pods.model import QosClass
 from pinfold.report.counters import Counters
 from tests.agent.bench import Bench, pod
-from tests.cgroups.node import container_id, container_path, pod_path
+from tests.cgroups.node import container_id, container_path, pod_path, uid
 from tests.cpuset_model import KERNELS
 
 POD = pod_path(1, QosClass.GUARANTEED)
@@ -180,3 +182,34 @@ def test_a_container_that_came_and_went_between_two_looks_is_late_where_it_could
     assert late(bench.turn().counters) == (0, 1), (
         "the second pod has no slice: whoever is born in it is where it belongs"
     )
+
+
+def narrowed(bench: Bench, *, was_running: bool) -> Narrowed:
+    """The engine appears, and the thread beside the loop gives it its slice; the loop was not told yet."""
+    bench.put(named(pod(1, 4, engine=3)))
+    bench.appear(1)
+    (engine,) = (one for one in bench.status(1).containers if one.name == "engine")
+    begin(bench, ENGINE, runs=was_running)
+    bench.fs.write(ENGINE, File.CPUS, str(engine.cpus))
+    return Narrowed(Newborn(ENGINE, uid(1), engine.cpus, "engine"), bench.now_s, bench.now_s, was_running)
+
+
+@pytest.mark.parametrize(("was_running", "counted_late"), [(False, 0), (True, 1)], ids=["in-time", "too-late"])
+def test_who_was_narrowed_beside_the_loop_is_measured_and_told_where_it_ran_before(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, was_running: bool, counted_late: int
+) -> None:
+    answers = [[narrowed(bench, was_running=was_running)]]
+    assert bench.agent
+    monkeypatch.setattr(bench.agent._narrowing, "taken", lambda: answers.pop() if answers else [])
+    counters = bench.turn().counters
+    assert counted(counters, "container", "verified") == 1
+    assert late(counters) == (0, counted_late)
+    assert late(bench.turn().counters) == (0, counted_late), "it is told once"
+    assert bench.agent._kept.files[ENGINE][File.CPUS].found == "", "what Pinfold wrote is given back"
+
+
+def test_what_was_narrowed_by_a_pinfold_that_died_right_then_is_given_back(bench: Bench) -> None:
+    narrowed(bench, was_running=False)
+    agent = bench.start()
+    bench.turn()
+    assert agent._kept.files[ENGINE][File.CPUS].found == ""

@@ -38,6 +38,8 @@ def _parsed() -> argparse.Namespace:
     add("--mem", dest="mem_mib", type=int, help="MiB in each node (512)")
     add("--offline", help="CPUs taken offline before the command: 3,7")
     add("--append", help="more kernel parameters: 'isolcpus=2 hugepages=64'")
+    add("--packages", type=str.split, help="more of Debian's packages: 'containerd runc crun'")
+    add("--wheels", type=str.split, help="more of PyPI's packages, for the guest's Python")
     add("--share", dest="shares", type=Path, action="append", help="one more directory, at the same path, as a copy")
     add("--env", type=lambda pair: pair.split("=", 1), action="append", metavar="NAME=VALUE")
     add("--timeout", dest="timeout_s", type=float, help="seconds from power on (300)")

@@ -15,7 +15,7 @@ import shutil
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.vm.host import CACHE, BenchError, NotAvailableError, private_apt, sh
@@ -98,25 +98,25 @@ def kernel(version: str) -> Path:
     return folder
 
 
-def disk(release: str) -> Path:
-    """A folder with the guest's root.ext4, packages unpacked and not configured, and its busybox."""
-    folder = CACHE / f"disk-{release}-{_hash(GUEST.decode(), *PACKAGES)}"
+def disk(release: str, more: Sequence[str] = ()) -> Path:
+    """A folder with the guest's root.ext4, packages and *more* unpacked and not configured, and its busybox."""
+    folder = CACHE / f"disk-{release}-{_hash(GUEST.decode(), *PACKAGES, *more)}"
     with _made_once(folder) as draft:
         if draft:
-            _unpack(release, root := draft.parent / "root", *PACKAGES)
+            _unpack(release, root := draft.parent / "root", *PACKAGES, *more)
             (root / "vm-guest").write_bytes(GUEST)
             sh("chroot $1 busybox sh /vm-guest configure; cp $1/usr/bin/busybox $2", root, draft)
             ext4(root, draft / "root.ext4")
     return folder
 
 
-def site(release: str) -> Path:
-    """A folder with site.ext4: the packages Pinfold runs on, for the guest's Python whatever the host's is.
+def site(release: str, more: Sequence[str] = ()) -> Path:
+    """A folder with site.ext4: the packages Pinfold runs on and *more*, for the guest's Python whatever the host's is.
 
     Without `kubernetes.aio`, which Pinfold never imports and which is more than half of all.
     """
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dbus"]]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dbus"], *more]
     python = PYTHONS[release]
     folder = CACHE / f"site-{python}-{_hash(*wanted)}"
     with _made_once(folder) as draft:

@@ -54,6 +54,8 @@ def run_in_vm(
     mem_mib: int = 512,
     offline: str = "",
     append: str = "",
+    packages: Sequence[str] = (),
+    wheels: Sequence[str] = (),
     shares: Sequence[Path] = (),
     env: Mapping[str, str] | None = None,
     timeout_s: float = 300,
@@ -66,13 +68,14 @@ def run_in_vm(
     *smp* is QEMU's (``8``, ``8,sockets=2,cores=2,threads=2``); *numa* a number of equal nodes, or the CPUs of each
     (``0-3/4-6,8/7/``, the last has memory only) with *mem_mib* MiB each and *dist* a row of distances for each
     (``10,21/21,10``). *offline* CPUs (``3,7``) leave before the command. *init* ``command`` has no systemd and all of
-    cgroup2 to itself, with nothing enabled. *shares* are further directories to copy in. *echo* also prints the output
-    as it comes; *tty* gives the command our terminal instead.
+    cgroup2 to itself, with nothing enabled. *packages* are Debian's and *wheels* PyPI's that the guest has beside its
+    own; *shares* are further directories to copy in. *echo* also prints the output as it comes; *tty* gives the command
+    our terminal instead.
 
     Raises NotAvailableError where the host can't, BenchError where the machine failed.
     """
     host.check()
-    vmlinuz, system = images.kernel(kernel) / "vmlinuz", images.disk(debian)
+    vmlinuz, system = images.kernel(kernel) / "vmlinuz", images.disk(debian, packages)
     shared = [CHECKOUT / "daemon", CHECKOUT / "tests", *(share.resolve() for share in shares)]
     job = {
         "mode": init,
@@ -86,7 +89,7 @@ def run_in_vm(
     lines = [f"{name}={shlex.quote(str(value))}\n" for name, value in job.items()]
     lines += [f"export {name}={shlex.quote(value)}\n" for name, value in exported.items()]
     with tempfile.TemporaryDirectory(prefix="pinfold-vm-") as scratch:
-        drives = [system / "root.ext4", images.site(debian) / "site.ext4"]
+        drives = [system / "root.ext4", images.site(debian, wheels) / "site.ext4"]
         drives += [_copied(share, Path(scratch, f"share{place}"), debian) for place, share in enumerate(shared)]
         (initrd := Path(scratch, "initrd")).write_bytes(_first_files(vmlinuz, system / "busybox", "".join(lines)))
         console = console or Path(scratch, "console")

@@ -64,4 +64,4 @@ def test_the_played_kubelet_and_pinfold_agree_on_the_qos_class(pod: dict[str, An
     ],
 )
 def test_a_weight_follows_from_the_request_as_kep_2254_has_it(cpus: float, weight: int) -> None:
-    assert rules.weight(cpus) == weight
+    assert rules.Limits(rules.shares(cpus)).cpu_weight == weight

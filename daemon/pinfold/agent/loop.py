@@ -24,6 +24,7 @@ from pinfold.agent.handover import Handover
 from pinfold.agent.irqs import Irqs
 from pinfold.agent.kernel_view import not_isolated, pods_in_kernel
 from pinfold.agent.kubelet import completed, differing
+from pinfold.agent.narrowing import Narrowing
 from pinfold.agent.patience import FIRST_S, Patience
 from pinfold.agent.publisher import TopologyPublisher
 from pinfold.agent.rebuild import rebuilt
@@ -32,9 +33,10 @@ from pinfold.agent.witness import Witness
 from pinfold.cgroups import watch
 from pinfold.cgroups.executor import Result
 from pinfold.cgroups.files import CgroupError
-from pinfold.cgroups.found import adopted
+from pinfold.cgroups.found import adopted, narrowed, overlooked
 from pinfold.cgroups.known import Stirred
 from pinfold.cgroups.layout import Kind, Layout
+from pinfold.cgroups.newborns import Standing
 from pinfold.cgroups.newcomers import Newcomers, promises, unseen
 from pinfold.cgroups.numa_stat import Bytes
 from pinfold.cgroups.partitions import held_by_others
@@ -129,6 +131,9 @@ class Agent:
         self._layout = Layout()
         self._newcomers = Newcomers()
         self._witness = Witness(self.cgroup_files, clock=clock)
+        self._in_time: set[CgroupPath] = set()
+        """Containers that were narrowed before they ran, since the last turn."""
+        self._narrowing = Narrowing(self._cgroups.fs, self._cgroups.has_run, Path(config.cgroup_mount), now)
         self._patience = Patience()
         self._irqs = Irqs(config.irq_guard, guard)
         self._guarded = Guarded()
@@ -193,6 +198,7 @@ class Agent:
 
     def run(self) -> None:
         """Turn until interrupted."""
+        self._narrowing.start()
         period_s = self.config.cpu_manager_reconcile_period
         timer = Timer(period_s, self._clock() + period_s)
         while not self._interrupted.is_set():
@@ -220,6 +226,7 @@ class Agent:
             if sender:
                 sender.close()
         self._beside.close()
+        self._narrowing.close()
         self.sources.close()
         self._irqs.close()
         self._cgroups.close()
@@ -271,6 +278,7 @@ class Agent:
         known = {pod.uid for pod in pods}
         self.sources.unknown(tree.pods.keys() - known)
         self._newcomers = self._newcomers.met(tree, known, self._cgroups.fs.made_at, self._now(), first=self._is_first)
+        self._take_narrowed(pods)
         found = self.sources.peace()
         peace = self._peace = found if found.certain else self._peace
         if peace is None or ((self._lost or self._handover.pending) and not self.sources.synced):
@@ -299,6 +307,21 @@ class Agent:
         again = self.sources.watch(watched, self._patience.muted, partitions)
         self._cgroups.known.hear(self.sources.heard)
         return again
+
+    def _take_narrowed(self, pods: Iterable[Pod]) -> None:
+        """What was written beside the loop is ours, and was in time or was not."""
+        known = {pod.uid: pod.full_name for pod in pods}
+        self._in_time = set()
+        for one in self._narrowing.taken():
+            path, value = one.newborn.path, str(one.newborn.cpus)
+            self._kept = replace(self._kept, files=narrowed(self._kept.files, path, value))
+            self._newcomers, late = self._newcomers.narrowed(
+                one.newborn, one.seen_at, one.written_at, was_running=one.was_running
+            )
+            if late:
+                self._chronicle.started([late], known)
+            if not one.was_running:
+                self._in_time.add(path)
 
     def _decide(self, picture: _Picture, peace: Peace) -> Plan:
         tree, active = picture.tree, _active(picture.pods)
@@ -362,13 +385,18 @@ class Agent:
         node = self._cgroups.look(
             picture.tree, decided.ledger, self._topology, self._kept.files, picture.names, refused
         )
+        if not self._layout.wants:  # the first turn of this process: the one before may have died amid its work
+            managed = (one for uid, one in picture.tree.pods.items() if uid in self._checkpoint.ledger.entries)
+            node = replace(node, found=overlooked(node.found, managed, node.held))
         before = wanted(node, decided.ledger, decided.node_shared)
         differs = _places(verify(self._layout, node.held, self._topology.online))  # from what was made: others wrote
         unmade = verify(before, node.held, self._topology.online)
         drifted = [one for one in unmade if (one.path, one.file) in differs]
         known = {pod.uid: pod.full_name for pod in picture.pods}
         promised = promises(node, decided.ledger)
-        self._chronicle.started(unseen(self.sources.passed(), self._newcomers, node, decided.ledger), known)
+        self._chronicle.started(
+            unseen(self.sources.passed() - self._in_time, self._newcomers, node, decided.ledger), known
+        )
         save, looked = self._committing(decided.ledger), False
 
         def commit(kept: Kept) -> None:
@@ -386,6 +414,8 @@ class Agent:
 
         enforced = self._cgroups.enforce(node, decided.ledger, decided.node_shared, self._kept, commit, written)
         self._spare(decided.ledger, save)
+        drifting = {one.path for one in enforced.drift}
+        self._narrowing.stands(Standing.of(enforced.node, decided.ledger, drifting))
         self._newcomers, confined = self._newcomers.verified(promised, unmade, enforced.drift, self._now())
         self._chronicle.confined(confined)
         contested = self._be_patient(drifted, enforced, picture)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pinfold.cgroups.held import MEMBER, CpusetState, Held
 from pinfold.cgroups.paths import CgroupPath, File
-from pinfold.cgroups.tree import Tree
+from pinfold.cgroups.tree import PodCgroup, Tree
 from pinfold.cgroups.writes import Write
 from pinfold.topology.model import Topology
 
@@ -64,6 +64,22 @@ def noted(found: Found, held: Held, writes: Iterable[Write]) -> Found:
         record = noted.setdefault(path, {}).get(file, Record(now, frozenset()))
         noted[path][file] = Record(record.found, frozenset({now} & record.ours | values))
     return noted
+
+
+def narrowed(found: Found, path: CgroupPath, value: str) -> Found:
+    """*found* with a container that was given *value* as soon as it appeared, when nobody had given it CPUs yet."""
+    records = found.get(path, {})
+    ours = records[File.CPUS].ours if File.CPUS in records else frozenset[str]()
+    return {**found, path: {**records, File.CPUS: Record("", ours | {value})}}
+
+
+def overlooked(found: Found, pods: Iterable[PodCgroup], held: Held) -> Found:
+    """*found* with what the containers of managed *pods* were given by a Pinfold that died before it noted that."""
+    for pod in pods:
+        for one in pod.containers:
+            if one.path in held and held[one.path].cpus and File.CPUS not in found.get(one.path, {}):
+                found = narrowed(found, one.path, str(held[one.path].cpus))
+    return found
 
 
 def given_back(found: str, file: File, state: CpusetState, topology: Topology) -> str:

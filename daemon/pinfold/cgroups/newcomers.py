@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from pinfold.cgroups.held import Held
 from pinfold.cgroups.layout import Node, container_sets, slice_sets
+from pinfold.cgroups.newborns import Newborn
 from pinfold.cgroups.paths import CgroupPath, File, above, parent
 from pinfold.cgroups.tree import PodCgroup, Tree
 from pinfold.cgroups.verify import Drift
@@ -62,6 +63,8 @@ class Newcomer:
     """When it came to each phase."""
     is_late: bool = False
     """Its program ran before it was confined; that was told."""
+    is_narrowed: bool = False
+    """It was given its CPUs before the loop looked."""
 
     def come(self, phase: Phase, at: float) -> "Newcomer":
         """At *phase* by now; the first time counts."""
@@ -117,6 +120,18 @@ class Newcomers:
         came = {path: one.come(Phase.KNOWN, now) if one.pod in known else one for path, one in waiting.items()}
         return Newcomers(came, frozenset(there))
 
+    def narrowed(
+        self, newborn: Newborn, seen_at: float, written_at: float, *, was_running: bool
+    ) -> tuple["Newcomers", Late | None]:
+        """One was given its CPUs before the loop looked; where its program ran before that, it is late."""
+        one = self.waiting.get(newborn.path)
+        if one is None or not newborn.name:  # confined by the loop meanwhile, gone, or promised nothing
+            return self, None
+        reached = {**one.reached, Phase.SEEN: seen_at, Phase.DECIDED: written_at, Phase.WRITTEN: written_at}
+        late = Late(newborn.pod, newborn.name, outside_pool=False) if was_running and not one.is_late else None
+        come = replace(one, reached=reached, is_narrowed=True, is_late=one.is_late or was_running)
+        return replace(self, waiting={**self.waiting, newborn.path: come}), late
+
     def decided(self, ledger: Ledger, now: float) -> "Newcomers":
         """Pods that are known and own no CPUs wait for nothing."""
         owners = {uid for uid, entry in ledger.entries.items() if entry.owned}
@@ -145,7 +160,9 @@ class Newcomers:
     def written(self, promises: Promises, now: float) -> "Newcomers":
         """What *promises* ask for was just written; the last time counts."""
         waiting = {
-            path: replace(one, reached={**one.reached, Phase.WRITTEN: now}) if path in promises else one
+            path: replace(one, reached={**one.reached, Phase.WRITTEN: now})
+            if path in promises and not one.is_narrowed
+            else one
             for path, one in self.waiting.items()
         }
         return replace(self, waiting=waiting)
@@ -160,7 +177,7 @@ class Newcomers:
             if path not in promises or path in drifting:
                 continue
             del waiting[path]
-            if path in unconfined:
+            if path in unconfined or one.is_narrowed:
                 scope = Scope.CONTAINER if promises[path].container else Scope.POD
                 after_s = {phase: at - one.created_at for phase, at in {**one.reached, Phase.VERIFIED: now}.items()}
                 confined.append(Confined(scope, after_s))

@@ -199,9 +199,10 @@ def _pod_form(outer: CgroupPath, driver: Driver) -> re.Pattern[str]:
 
 
 def _containers(listing: Listing, pod: CgroupPath) -> tuple[ContainerCgroup, ...]:
-    return tuple(_container(below(pod, name)) for name in listing.children(pod))
+    return tuple(container(below(pod, name)) for name in listing.children(pod))
 
 
-def _container(path: CgroupPath) -> ContainerCgroup:
+def container(path: CgroupPath) -> ContainerCgroup:
+    """What a cgroup in a pod is, by its name."""
     match = _CONTAINER.fullmatch(base(path))  # crio-conmon-<id> is none: the monitor's cgroup is unknown
     return ContainerCgroup(path, match[2], _RUNTIMES.get(match[1])) if match else ContainerCgroup(path, None)

@@ -1,6 +1,5 @@
 """The kubelet, played: which cgroups a pod gets, in which order its containers start, how all of it goes away."""
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +8,8 @@ from typing import Literal, NamedTuple
 
 from tests.vm.node import rules, runtime
 from tests.vm.node.bus import Bus
-from tests.vm.node.cgroups import Cgroupfs, Systemd, join
+from tests.vm.node.cgroups import join
+from tests.vm.node.pod_cgroups import PodCgroups
 from tests.vm.node.rules import Json, Limits
 from tests.vm.node.runtime import SLEEP, THREADS, Container, Runtime
 from tests.vm.node.tasks import CGROUPS, Task, tasks_of
@@ -59,22 +59,17 @@ class Node:
         start_gap_s: float = 0.1,
     ) -> None:
         self._bus = Bus() if Path("/run/systemd/system").is_dir() else None
-        if driver == "systemd" and self._bus is None:
-            raise ValueError("driver systemd, but PID 1 is not systemd")
-        self.cgroups = Systemd(self._bus) if driver == "systemd" and self._bus else Cgroupfs()
+        self._pod_cgroups = PodCgroups(driver, self._bus, root)
+        self.cgroups = self._pod_cgroups.cgroups
         self._runtime = Runtime(self.cgroups, start_gap_s)
         self._sandbox_gap_s = sandbox_gap_s
-        self._root = tuple(part for part in root.split("/") if part)
         self._pods: dict[str, _Pod] = {}
-        self._make_node_cgroups()
 
     def prepare(self, pod: Json) -> Path:
         """Make the pod's cgroup, which is the first that a node shows of a pod, or find it there."""
         uid = rules.uid(pod)
         if uid not in self._pods:
-            self._pods[uid] = _Pod(pod, self._place(*rules.place(pod)))
-            self._update_qos_cgroups()
-            self.cgroups.create(self._pods[uid].cgroup, rules.pod_limits(pod))
+            self._pods[uid] = _Pod(pod, self._pod_cgroups.create(pod))
         return self._pods[uid].cgroup
 
     def start_pod(self, pod: Json) -> None:
@@ -82,7 +77,7 @@ class Node:
         self.prepare(pod)
         record = self._pods[rules.uid(pod)]
         time.sleep(self._sandbox_gap_s)
-        sandbox = self._run(record, {"container-type": "sandbox"}, SLEEP, {}, Limits(cpu_weight=rules.weight(0)))
+        sandbox = self._run(record, {"container-type": "sandbox"}, SLEEP, {}, Limits(cpu_shares=rules.shares(0)))
         record.sandbox_id = sandbox.id
         record.containers[SANDBOX] = sandbox
         for container in pod["spec"].get("initContainers", ()):
@@ -124,7 +119,7 @@ class Node:
         record = self._pods.pop(uid)
         for name in sorted(record.containers, key=lambda name: name == SANDBOX):
             self._runtime.kill(record.containers[name])
-        self.cgroups.remove(record.cgroup)
+        self._pod_cgroups.remove(record.spec)
 
     def start_service(self, name: str) -> int:
         """A noisy neighbour: a service of the host in system.slice, busy now and then; gives its PID."""
@@ -162,28 +157,3 @@ class Node:
         uid = str(record.spec["metadata"]["uid"])
         names = {"sandbox-name": name, "sandbox-namespace": namespace, "sandbox-uid": uid}
         return self._runtime.run(record.cgroup, {**annotations, **names}, argv, env, limits)
-
-    def _place(self, *names: str) -> Path:
-        return self.cgroups.place((*self._root, *names))
-
-    def _make_node_cgroups(self) -> None:
-        """Source: kubelet's node_container_manager_linux.go and qos_container_manager_linux.go.
-
-        From 1.31 the kubelet with policy ``none`` gives its root cgroup all CPUs by name.
-        """
-        for depth in range(1, len(self._root) + 1):
-            self.cgroups.create(self.cgroups.place(self._root[:depth]), Limits())
-        cpus = Path("/sys/devices/system/cpu/online").read_text().strip()
-        memory_kib = int(Path("/proc/meminfo").read_text().split()[1])
-        count = os.cpu_count() or 1
-        allocatable = Limits(cpu_weight=rules.weight(count), memory_bytes=memory_kib << 10, cpus=cpus)
-        self.cgroups.create(self._place("kubepods"), allocatable)
-        for qos in ("burstable", "besteffort"):
-            self.cgroups.create(self._place("kubepods", qos), Limits(cpu_weight=rules.weight(0)))
-
-    def _update_qos_cgroups(self) -> None:
-        """Weigh the QoS cgroups anew, as the kubelet does before each new pod (and once a minute)."""
-        pods = [record.spec for record in self._pods.values()]
-        burstable = sum(rules.cpu_request(pod) for pod in pods if rules.qos_class(pod) == "Burstable")
-        for qos, cpus in (("burstable", burstable), ("besteffort", 0.0)):
-            self.cgroups.set(self._place("kubepods", qos), Limits(cpu_weight=rules.weight(cpus)))

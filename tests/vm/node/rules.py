@@ -18,10 +18,15 @@ _QUANTITY = re.compile(r"([0-9.]+)(m|[kMG]|[KMG]i|)")
 class Limits:
     """What the kubelet and the runtime write into a cgroup; None: not set."""
 
-    cpu_weight: int | None = None
+    cpu_shares: int | None = None  # as cgroup v1 counts them, and CRI still
     quota_us: int | None = None  # each PERIOD_US
     memory_bytes: int | None = None
     cpus: str | None = None
+
+    @property
+    def cpu_weight(self) -> int | None:
+        """cgroup v2's weight. Source: KEP-2254."""
+        return None if self.cpu_shares is None else 1 + (self.cpu_shares - 2) * 9999 // 262142
 
 
 def amount(quantity: str) -> float:
@@ -93,9 +98,9 @@ def container_limits(container: Json) -> Limits:
     return _limits(requests.get("cpu", 0.0), limits.get("cpu"), limits.get("memory"))
 
 
-def weight(cpus: float) -> int:
-    """cgroup v2's weight for so many requested CPUs, by way of v1's shares. Source: KEP-2254."""
-    return 1 + (max(2, int(cpus * 1024)) - 2) * 9999 // 262142
+def shares(cpus: float) -> int:
+    """cgroup v1's shares for so many requested CPUs."""
+    return max(2, int(cpus * 1024))
 
 
 def _lasting(pod: Json) -> Iterable[Json]:
@@ -104,7 +109,7 @@ def _lasting(pod: Json) -> Iterable[Json]:
 
 def _limits(cpu_request: float, cpu_limit: float | None, memory_limit: float | None) -> Limits:
     return Limits(
-        weight(cpu_request),
+        shares(cpu_request),
         None if cpu_limit is None else round(cpu_limit * PERIOD_US),
         None if memory_limit is None else int(memory_limit),
     )

@@ -110,7 +110,7 @@ class Runtime:
         limits: Limits,
     ) -> None:
         """The folder with config.json that is there before runc is called. Source: containerd, runtime/v2/bundle.go."""
-        cpu = {"shares": limits.cpu_weight, "quota": limits.quota_us, "period": PERIOD_US}
+        cpu = {"shares": limits.cpu_shares, "quota": limits.quota_us, "period": PERIOD_US}
         config = {
             "ociVersion": "1.1.0",
             "process": {"args": list(argv), "env": [f"{name}={value}" for name, value in env.items()], "cwd": "/"},

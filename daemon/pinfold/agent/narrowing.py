@@ -1,0 +1,169 @@
+"""Containers narrowed as soon as their cgroups appear, by a thread that does nothing else.
+
+A turn of the loop takes as long as the node is big; from a runtime's create to its start it takes as long as the
+runtime is quick. So what a new container of a confined pod gets is written at once, from what the last turn left
+standing, and the loop, which the same event rang for, finds it done. The thread has one file to write, in cgroups that
+the loop has not seen yet, and decides nothing; whatever it cannot say is left to the loop.
+"""
+
+import selectors
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+import structlog
+
+from pinfold.cgroups.files import CgroupError, CgroupGoneError
+from pinfold.cgroups.newborns import Newborn, Standing
+from pinfold.cgroups.paths import CgroupPath, File, below, parent
+from pinfold.cgroups.tree import container
+from pinfold.sources.bundles import Bundles
+from pinfold.sources.cgroup_events import CgroupEvents, Happening
+from pinfold.sources.inotify import InotifyLimitError
+from pinfold.sources.wakeup import Wakeup
+
+_AGAIN_S = 0.01
+"""How soon one is tried again that could not be narrowed: its controller is about to be enabled, its bundle written."""
+
+log = structlog.get_logger()
+
+
+class Cgroups(Protocol):
+    """`files.Cgroupfs`."""
+
+    def children(self, path: CgroupPath, /) -> tuple[str, ...]: ...
+
+    def write(self, path: CgroupPath, file: str, value: str, /) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """A container that was given its CPUs before the loop looked. Times are seconds since the epoch."""
+
+    newborn: Newborn
+    seen_at: float
+    written_at: float
+    was_running: bool
+    """Its program ran before that."""
+
+
+class Narrowing:
+    def __init__(
+        self,
+        fs: Cgroups,
+        has_run: Callable[[CgroupPath], bool],
+        mount: Path,
+        now: Callable[[], float] = time.time,
+        bundles: Bundles | None = None,
+    ) -> None:
+        self._fs, self._has_run, self._now = fs, has_run, now
+        self._bundles = bundles or Bundles()
+        self._standing = Standing()
+        self._pods: set[CgroupPath] = set()
+        """Cgroups beside pods' and pods' themselves that appeared since then."""
+        self._waiting: dict[CgroupPath, float] = {}
+        """Containers whose pods were not confined when they were seen."""
+        self._done: SimpleQueue[Narrowed] = SimpleQueue()
+        self._wakeup = Wakeup()
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._events: CgroupEvents | None = None
+        try:
+            self._events = CgroupEvents(mount)
+        except InotifyLimitError as error:
+            log.warning("narrowing.off", reason=str(error), remedy="containers are narrowed at the loop's turns")
+
+    def start(self) -> None:
+        if self._events and self._thread is None:
+            self._thread = threading.Thread(target=self._run, args=(self._events,), name="narrowing", daemon=True)
+            self._thread.start()
+
+    def stands(self, standing: Standing) -> None:
+        """From the loop, at the end of a turn."""
+        self._standing = standing
+        self._wakeup.wake()
+
+    def taken(self) -> list[Narrowed]:
+        """To the loop: who was narrowed since the last call."""
+        done = []
+        while True:
+            try:
+                done.append(self._done.get_nowait())
+            except Empty:
+                return done
+
+    def close(self) -> None:
+        self._ended.set()
+        self._wakeup.wake()
+        if self._thread:
+            self._thread.join()
+        self._wakeup.close()
+        if self._events:
+            self._events.close()
+
+    def _run(self, events: CgroupEvents) -> None:
+        with selectors.DefaultSelector() as selector:
+            for source in (events, self._wakeup):
+                selector.register(source, selectors.EVENT_READ)
+            while not self._ended.is_set():
+                selector.select(_AGAIN_S if self._waiting else None)
+                try:
+                    self._look(events)
+                except Exception as error:
+                    log.exception("narrowing.failed", reason=repr(error))
+
+    def _look(self, events: CgroupEvents) -> None:
+        """Take what happened, and narrow whom it brought."""
+        standing = self._standing
+        if self._wakeup.drain():
+            self._pods -= standing.seen
+            self._waiting = {path: at for path, at in self._waiting.items() if path not in standing.seen}
+        for change in events.drain().seen:
+            path = below(CgroupPath(change.path), change.name)
+            if change.happening is Happening.REMOVED:
+                self._pods.discard(path)
+                self._waiting.pop(path, None)
+            elif change.happening is Happening.CREATED and change.path in standing.holders:
+                self._pods.add(path)
+            elif change.happening is Happening.CREATED:
+                self._waiting.setdefault(path, self._now())
+        every = frozenset((*standing.holders, *(path for path in standing.seen if self._is_pod(path)), *self._pods))
+        for fresh in events.watch(every, every):
+            self._listed(CgroupPath(fresh))
+        self._narrow(standing)
+
+    def _is_pod(self, path: CgroupPath) -> bool:
+        return parent(path) in self._standing.holders
+
+    def _listed(self, path: CgroupPath) -> None:
+        """What appeared in a cgroup before it was watched."""
+        if path not in self._standing.holders:
+            for name in self._fs.children(path):
+                if (inner := below(path, name)) not in self._standing.seen:
+                    self._waiting.setdefault(inner, self._now())
+
+    def _narrow(self, standing: Standing) -> None:
+        for path, seen_at in tuple(self._waiting.items()):
+            bundle = self._bundles.name_of(_id(path))
+            if (newborn := standing.given(path, bundle.name if bundle else "")) is None:
+                continue
+            was_running = self._has_run(path)
+            try:
+                self._fs.write(path, File.CPUS, str(newborn.cpus))
+            except CgroupGoneError:  # or its controller is not enabled yet
+                continue
+            except CgroupError as error:
+                del self._waiting[path]
+                log.warning("newborn.left", cgroup=path, reason=str(error))
+                continue
+            del self._waiting[path]
+            self._done.put(Narrowed(newborn, seen_at, self._now(), was_running))
+        self._bundles.keep({_id(path) for path in self._waiting})
+
+
+def _id(path: CgroupPath) -> str:
+    return container(path).id or ""

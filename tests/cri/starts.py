@@ -1,0 +1,396 @@
+"""Pod starts by the hundred through a real runtime, and who was born outside of what it was promised.
+
+    python -m tests.vm --init systemd --packages "..." --wheels "..." -- python3 -m tests.cri.starts --driver systemd
+
+Runs as root in the guest. Pods start in waves of eight at once. Each container's entrypoint says what its first
+instruction was allowed; what it was promised is what the kernel has for it once the pod is settled. The phases:
+
+- floor: no Pinfold; a bare inotify loop writes the same files.
+- prompt: the API server tells Pinfold of a pod before the kubelet makes its cgroup.
+- late: it tells up to five seconds after; such a pod may be on no CPU that another one owns, and is narrowed then.
+- busy: as prompt, while two hundred other pods change all the time and its metrics are scraped without a pause.
+- stopped: the daemon is stopped for two seconds in the middle of each wave: its counters must say what the probes saw.
+
+Prints a line for each phase and for each birth outside; the last line is all of it as JSON.
+"""
+
+import argparse
+import json
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.apiserver.server import LocalApiServer
+from tests.cri import pods, probe
+from tests.cri.containerd import Containerd
+from tests.cri.kubelet import Kubelet, RunningPod
+from tests.cri.over_cri import OverCri
+from tests.cri.pods import KINDS, Kind
+from tests.cri.quantiles import of_histogram, of_values
+from tests.vm.daemon import MANIFESTS, Daemon, until
+from tests.vm.node.tasks import CGROUPS, parse
+
+RESIDENT = 999_999_999_996
+"""The number of a pod that runs all the time."""
+LATE_S = 5.0
+STOPPED_S = 2.0
+_FLOOR_OUT = Path("/run/floor.jsonl")
+_LATER_S = 0.05
+"""Births so close to another pod's are no witnesses: the machine's uptime is read after the sets."""
+
+
+@dataclass(slots=True)
+class Tally:
+    pods: int = 0
+    containers: int = 0
+    outside_pool: int = 0
+    outside_slice: int = 0
+    on_others: int = 0
+    unsettled: int = 0
+    budgets: dict[str, list[float]] = field(default_factory=dict)
+    """Runtime → seconds from the pod's cgroup to its first entrypoint."""
+
+
+@dataclass(slots=True)
+class Settled:
+    number: int
+    kind: Kind
+    born: dict[str, probe.Born]
+    pool: frozenset[int]
+    own: dict[str, frozenset[int]]
+    """Container → what it is promised; none where no pod has promised it anything."""
+    alone: frozenset[int]
+    """What no one else may be on."""
+    at_s: float
+    """Its first birth: the CPUs are its own from then on at least."""
+    late: bool
+
+
+class Starts:
+    def __init__(self, api: LocalApiServer, kubelet: Kubelet, at_once: int) -> None:
+        self._api, self._kubelet, self._at_once = api, kubelet, at_once
+        self._next = 0
+        self._random = random.Random(7)
+        self._resident: Settled | None = None
+
+    def phase(
+        self, count: int, *, pinned: bool = True, late: bool = False, during: Callable[[], None] | None = None
+    ) -> Tally:
+        """Start *count* pods, a wave at a time; *during* runs beside each wave; without *pinned* nobody looks."""
+        tally = Tally()
+        while tally.pods < count:
+            wave = [self._next + place for place in range(min(self._at_once, count - tally.pods))]
+            self._next += len(wave)
+            beside = threading.Thread(target=during) if during else None
+            if beside:
+                beside.start()
+            running = _together(wave, lambda number: self._start(number, late))
+            if beside:
+                beside.join()
+            tally.pods += len(wave)
+            tally.containers += sum(len(pod.started) for pod in running)
+            for pod in running:
+                first = min(probe.born(pod.uid, one.record).up_s for one in pod.started)
+                tally.budgets.setdefault(pod.spec["spec"]["runtimeClassName"], []).append(first - pod.cgroup_at)
+            if pinned:
+                settled = [
+                    one for number, pod in zip(wave, running, strict=True) if (one := self._settle(number, pod, late))
+                ]
+                tally.unsettled += len(wave) - len(settled)
+                self._judge(settled, tally)
+            _together(running, self._delete)
+        return tally
+
+    def keep_resident(self) -> None:
+        pod = self._start(RESIDENT, late=False)
+        self._resident = self._settle(RESIDENT, pod, late=False)
+        if self._resident is None:
+            raise TimeoutError("the resident pod was not pinned")
+
+    def _start(self, number: int, late: bool) -> RunningPod:
+        pod = pods.pod(number)
+        told = threading.Timer(self._random.uniform(0, LATE_S) if late else 0, self._api.put_pod, (pod,))
+        if late:
+            told.start()
+        else:
+            self._api.put_pod(pod)
+        running = self._kubelet.start_pod(pod)
+        if late:
+            told.join()
+        self._api.put_pod(_with_status(running))
+        return running
+
+    def _delete(self, running: RunningPod) -> None:
+        meta = {**running.spec["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}
+        self._api.put_pod({**_with_status(running), "metadata": meta})
+        self._kubelet.delete_pod(running)
+        self._api.delete_pod(running.uid)
+
+    def _settle(self, number: int, running: RunningPod, late: bool) -> Settled | None:
+        kind = pods.kind_of(number)
+        living = {one.container: one.cgroup for one in running.started if not one.removed}
+
+        def sizes() -> bool:
+            return (not kind.pool or len(_cpus(running.cgroup)) == kind.pool) and all(
+                len(_cpus(living[name])) == 1 for name in kind.slices
+            )
+
+        if not until(f"{running.spec['metadata']['name']} is pinned", sizes):
+            print(f"FAILED: {kind.name} {number} was not pinned: {_cpus(running.cgroup)}", flush=True)
+            return None
+        slices = {name: _cpus(living[name]) for name in kind.slices}
+        pool = _cpus(running.cgroup) if kind.pool else frozenset[int]()
+        rest = pool - frozenset().union(*slices.values()) if kind.pool else frozenset[int]()
+        own = dict.fromkeys((one.container for one in running.started), rest) | slices
+        if "init" in own:  # it ends before any slice is there, and may use the whole pool
+            own["init"] = pool
+        born = {one.container: probe.born(running.uid, one.record) for one in running.started}
+        alone = pool or frozenset().union(*slices.values())
+        return Settled(number, kind, born, pool, own, alone, min(one.up_s for one in born.values()), late)
+
+    def _judge(self, settled: Sequence[Settled], tally: Tally) -> None:
+        everybody = [*settled, *([self._resident] if self._resident else [])]
+        owned = Counter(cpu for one in everybody for cpu in one.alone)
+        if shared := {cpu for cpu, owners in owned.items() if owners > 1}:
+            print(f"FAILED: CPUs {sorted(shared)} have two owners", flush=True)
+            tally.unsettled += 1
+        for one in settled:
+            for name, born in one.born.items():
+                cpus = parse(born.cpus)
+                others = (
+                    other
+                    for other in everybody
+                    if other is not one and not other.late and other.at_s + _LATER_S < born.up_s
+                )
+                on_others = [other.number for other in others if cpus & other.alone]
+                outside_pool = bool(one.pool) and not cpus <= one.pool
+                outside_slice = bool(one.own[name]) and not cpus <= one.own[name]
+                tally.on_others += bool(on_others)
+                tally.outside_pool += outside_pool
+                tally.outside_slice += outside_slice
+                if on_others or outside_pool or outside_slice:
+                    promised = f"pool {sorted(one.pool)} own {sorted(one.own[name])} others {on_others}"
+                    print(f"outside: {one.kind.name} {one.number} {name}: born on {born.cpus}, {promised}", flush=True)
+
+
+def _together(items: Sequence[Any], what: Callable[[Any], Any]) -> list[Any]:
+    """Do *what* with all of *items* at once."""
+    results: list[Any] = [None] * len(items)
+    errors: list[Exception] = []
+
+    def one(place: int) -> None:
+        try:
+            results[place] = what(items[place])
+        except Exception as error:  # noqa: BLE001  told by the main thread
+            errors.append(error)
+
+    threads = [threading.Thread(target=one, args=(place,)) for place in range(len(items))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return results
+
+
+def _with_status(running: RunningPod) -> dict[str, Any]:
+    """As the kubelet reports it once all runs."""
+    statuses = [
+        {
+            "name": one.container,
+            "containerID": f"containerd://{one.id}",
+            "image": "busybox",
+            "imageID": "",
+            "ready": True,
+        }
+        for one in running.started
+        if not one.removed
+    ]
+    return {**running.spec, "status": {"phase": "Running", "containerStatuses": statuses}}
+
+
+def _cpus(cgroup: Path) -> frozenset[int]:
+    """Where the kernel lets it run; without cpuset files of its own, where the nearest cgroup above may."""
+    for path in (cgroup, *cgroup.parents):
+        try:
+            return parse((path / "cpuset.cpus.effective").read_text())
+        except FileNotFoundError:
+            continue
+    return frozenset()
+
+
+@contextmanager
+def _busy(api: LocalApiServer, daemon: Daemon) -> Iterator[None]:
+    """Two hundred other pods change all the time, and the metrics are scraped without a pause."""
+    over = threading.Event()
+    others = [pods.pod(500_000_000_000 + 4 * place + 3) for place in range(200)]
+    for pod in others:
+        api.put_pod(pod)
+
+    def change() -> None:
+        while not over.wait(0.1):
+            pod = random.choice(others)
+            api.put_pod({**pod, "metadata": {**pod["metadata"], "labels": {"at": f"{time.monotonic()}"}}})
+
+    def scrape() -> None:
+        while not over.wait(0.2):
+            daemon.get("/metrics")
+
+    threads = [threading.Thread(target=each) for each in (change, scrape)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+        for pod in others:
+            api.delete_pod(pod["metadata"]["uid"])
+
+
+def _measured_floor(starts: Starts, way: str, kubepods: Path, count: int) -> dict[str, Any]:
+    floor = subprocess.Popen([sys.executable, "-m", "tests.cri.floor", way, str(kubepods), str(_FLOOR_OUT)])
+    until("the floor loop has begun", _FLOOR_OUT.exists)
+    time.sleep(3)
+    try:
+        tally = starts.phase(count, pinned=False)
+    finally:
+        floor.terminate()
+        floor.wait()
+    _reset(kubepods)
+    said = [json.loads(line) for line in _FLOOR_OUT.read_text().splitlines()]
+    is_pod = {
+        True: [one for one in said if _is_pod(one["path"])],
+        False: [one for one in said if not _is_pod(one["path"])],
+    }
+    return {
+        "budgets_s": {name: of_values(values) for name, values in tally.budgets.items()},
+        **{
+            scope: of_values([one["done"] - one["made"] for one in is_pod[scope == "pod"]])
+            for scope in ("pod", "container")
+        },
+        **{
+            f"{scope}_own": of_values([one["done"] - one["seen"] for one in is_pod[scope == "pod"]])
+            for scope in ("pod", "container")
+        },
+    }
+
+
+def _is_pod(path: str) -> bool:
+    return "pod0000" in Path(path).name
+
+
+def _reset(kubepods: Path) -> None:
+    """Give back what the floor loop took."""
+    exclusive = kubepods / "cpuset.cpus.exclusive"
+    if exclusive.exists():
+        exclusive.write_text("\n")
+
+
+def _counters(daemon: Daemon) -> tuple[int, int]:
+    return (
+        int(daemon.metric("pinfold_started_outside_pool_total")),
+        int(daemon.metric("pinfold_started_outside_slice_total")),
+    )
+
+
+def play(args: argparse.Namespace) -> dict[str, Any]:
+    containerd = Containerd(args.driver)
+    print(containerd.version(), flush=True)
+    with LocalApiServer() as api:
+        kubelet = Kubelet(OverCri(containerd.runtime), args.driver)
+        starts = Starts(api, kubelet, args.at_once)
+        kubepods = CGROUPS / ("kubepods.slice" if args.driver == "systemd" else "kubepods")
+        partition = (kubepods / "cpuset.cpus.exclusive").exists() or _remote_partitions()
+        way = "shrink" if args.shrink or not partition else "partition"
+        result: dict[str, Any] = {"runtime": containerd.version(), "way": way}
+        if args.floor:
+            result["floor"] = _measured_floor(starts, way, kubepods, args.floor)
+            print("floor", json.dumps(result["floor"]), flush=True)
+        options = ["--set", f"sources.apiServer.kubeconfig={api.kubeconfig(Path('/run/kubeconfig'))}"]
+        options += ["--set", f"nodeName={pods.NODE}", "--set", "manage=guaranteed", "--set", f"exclusivity={way}"]
+        MANIFESTS.mkdir(exist_ok=True)
+        daemon = Daemon(*options)
+        starts.keep_resident()
+        for name, count, late, during in (
+            ("prompt", args.prompt, False, None),
+            ("late", args.late, True, None),
+            ("busy", args.busy, False, None),
+            ("stopped", args.stopped, False, lambda: _stop(daemon)),
+        ):
+            before = _counters(daemon)
+            if name == "busy" and count:
+                with _busy(api, daemon):
+                    tally = starts.phase(count, late=late, during=during)
+            else:
+                tally = starts.phase(count, late=late, during=during)
+            after = _counters(daemon)
+            result[name] = {
+                **{key: getattr(tally, key) for key in ("pods", "containers", "unsettled", "on_others")},
+                "probes": [tally.outside_pool, tally.outside_slice],
+                "counters": [after[0] - before[0], after[1] - before[1]],
+                "budgets_s": {runtime: of_values(values) for runtime, values in tally.budgets.items()},
+            }
+            print(name, json.dumps(result[name]), flush=True)
+        metrics = daemon.get("/metrics")
+        result["confinement"] = {
+            f"{scope}_{phase}": of_histogram(metrics, "pinfold_confinement_seconds", scope=scope, phase=phase)
+            for scope in ("pod", "container")
+            for phase in ("seen", "known", "decided", "written", "verified")
+        }
+        daemon.stop(signal.SIGTERM)
+    return result
+
+
+def _stop(daemon: Daemon) -> None:
+    time.sleep(1)
+    daemon.process.send_signal(signal.SIGSTOP)
+    time.sleep(STOPPED_S)
+    daemon.process.send_signal(signal.SIGCONT)
+
+
+def _remote_partitions() -> bool:
+    return any(CGROUPS.glob("*/cpuset.cpus.exclusive")) or (CGROUPS / "cpuset.cpus.isolated").exists()
+
+
+def _failures(result: dict[str, Any]) -> Iterable[str]:
+    for name in ("prompt", "late", "busy", "stopped"):
+        phase = result[name]
+        if phase["unsettled"] or (phase["on_others"] and name != "stopped"):
+            yield f"{name}: {phase}"
+        if name in {"prompt", "busy"} and any(phase["probes"] + phase["counters"]):
+            yield f"{name}: somebody was born outside: {phase}"
+        if name == "stopped" and phase["pods"] and (phase["probes"] != phase["counters"] or not sum(phase["probes"])):
+            yield f"{name}: the counters say another thing than the probes: {phase}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--driver", choices=("systemd", "cgroupfs"), default="systemd")
+    add("--shrink", action="store_true", help="the fallback, where the kernel has partitions too")
+    add("--at-once", type=int, default=8)
+    for name, count in (("floor", 8), ("prompt", 16), ("late", 8), ("busy", 8), ("stopped", 8)):
+        add(f"--{name}", type=int, default=count, help="so many pods of this phase")
+    result = play(parser.parse_args())
+    failures = list(_failures(result))
+    for failure in failures:
+        print(f"FAILED: {failure}", flush=True)
+    print(json.dumps(result), flush=True)
+    return len(failures) > 0
+
+
+if __name__ == "__main__":
+    print(len(KINDS), "kinds", flush=True)
+    sys.exit(main())

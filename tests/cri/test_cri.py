@@ -1,0 +1,66 @@
+"""Pods on a real runtime: who is born where, and what running pods go through, for each runtime, driver and kernel.
+
+PINFOLD_TEST_STARTS=N starts N pods for each kernel instead of a few dozen.
+"""
+
+import os
+from typing import Literal
+
+import pytest
+
+from tests.cri import PACKAGES, WHEELS
+from tests.vm.machine import run_in_vm
+
+pytestmark = pytest.mark.vm
+
+MACHINE = "16,sockets=2,cores=4,threads=2"
+
+
+def _passes(
+    module: str, *arguments: str, kernel: Literal["6.1", "6.12"] = "6.12", debian: Literal["12", "13"] = "12"
+) -> None:
+    done = run_in_vm(
+        ["python3", "-m", module, *arguments],
+        kernel=kernel,
+        debian=debian,
+        init="systemd",
+        smp=MACHINE,
+        mem_mib=1536,
+        packages=PACKAGES,
+        wheels=WHEELS,
+        timeout_s=3600 if "PINFOLD_TEST_STARTS" in os.environ else 900,
+    )
+    assert done.status == 0, done.output[-6000:]
+
+
+@pytest.mark.parametrize(
+    "kernel", [pytest.param("6.12", id="held-by-partitions"), pytest.param("6.1", id="by-shrinking")]
+)
+def test_no_entrypoint_runs_outside_and_the_counters_say_what_the_probes_saw(kernel: Literal["6.1", "6.12"]) -> None:
+    prompt = os.environ.get("PINFOLD_TEST_STARTS", "16")
+    _passes(
+        "tests.cri.starts",
+        "--prompt",
+        prompt,
+        "--floor",
+        "8",
+        "--late",
+        "8",
+        "--busy",
+        "8",
+        "--stopped",
+        "8",
+        kernel=kernel,
+    )
+
+
+@pytest.mark.parametrize(
+    ("debian", "driver"),
+    [
+        pytest.param("12", "systemd", id="containerd-1.6-and-systemd"),
+        pytest.param("13", "cgroupfs", id="containerd-1.7-and-cgroupfs"),
+    ],
+)
+def test_nothing_fails_and_nothing_escapes_while_a_pod_lives(debian: Literal["12", "13"], driver: str) -> None:
+    """On containerd with runc, with crun, and as CRI-O names its containers."""
+    _passes("tests.cri.life", "--driver", driver, debian=debian)
