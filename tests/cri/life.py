@@ -29,8 +29,8 @@ from tests.vm.main_job import Checks
 from tests.vm.node import rules
 from tests.vm.node.tasks import parse, tasks_of
 
-_POOL = {"requests": {"cpu": "3", "memory": "64Mi"}, "limits": {"cpu": "3", "memory": "64Mi"}}
-_APP = {"requests": {"cpu": "2", "memory": "16Mi"}, "limits": {"cpu": "2", "memory": "16Mi"}}
+_POOL = {"requests": {"cpu": "3", "memory": "192Mi"}, "limits": {"cpu": "3", "memory": "192Mi"}}
+_APP = {"requests": {"cpu": "2", "memory": "64Mi"}, "limits": {"cpu": "2", "memory": "64Mi"}}
 _STAYS = {"image": "busybox", "command": list(probe.PAUSE)}
 POD: dict[str, Any] = {
     "apiVersion": "v1",
@@ -121,9 +121,9 @@ class Life:
 
     def resize(self) -> None:
         """A resize in place, of the container and of the pod, that changes no CPUs."""
-        limits = rules.Limits(rules.shares(2.5), 250_000, 32 << 20)
+        limits = rules.Limits(rules.shares(2.5), 250_000, 96 << 20)
         self._kubelet.update_container(self._app, limits)
-        self._kubelet.update_pod(self._running, rules.Limits(rules.shares(3.5), None, 96 << 20))
+        self._kubelet.update_pod(self._running, rules.Limits(rules.shares(3.5), None, 256 << 20))
         self.sets_hold("resize")
         self.nobody_is_outside("resize")
 

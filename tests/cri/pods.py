@@ -7,8 +7,8 @@ from tests.cri import probe
 
 NODE = "vm"
 NAMESPACE = "starts"
-_WHOLE = {"requests": {"cpu": "1", "memory": "16Mi"}, "limits": {"cpu": "1", "memory": "16Mi"}}
-_POD = {"requests": {"cpu": "2", "memory": "48Mi"}, "limits": {"cpu": "2", "memory": "48Mi"}}
+_WHOLE = {"requests": {"cpu": "1", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "64Mi"}}
+_POD = {"requests": {"cpu": "2", "memory": "160Mi"}, "limits": {"cpu": "2", "memory": "160Mi"}}
 _PART = {"requests": {"cpu": "100m"}}
 _INIT = {"name": "init", "image": "busybox", "command": ["/bin/true"]}
 
