@@ -106,3 +106,23 @@ def test_no_symbolic_link_is_followed(mount: Path, tmp_path_factory: pytest.Temp
 def test_a_mount_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(CgroupError, match="cgroup2"):
         Cgroupfs(tmp_path / "none")
+
+
+def test_a_cgroup_is_made_and_removed_and_twice_is_as_once(tmp_path: Path) -> None:
+    new = CgroupPath("new")
+    with Cgroupfs(tmp_path) as fs:
+        for _ in range(2):
+            fs.make(new)
+            assert fs.children(CgroupPath("")) == ("new",)
+        for _ in range(2):
+            fs.remove(new)
+            assert fs.children(CgroupPath("")) == ()
+
+
+def test_a_cgroup_that_cannot_be_made_or_removed_is_an_error_with_its_reason(mount: Path) -> None:
+    with Cgroupfs(mount) as fs:
+        with pytest.raises(CgroupError, match="kubepods/pod cannot be removed: Directory not empty"):
+            fs.remove(POD)
+        with pytest.raises(CgroupError, match="is gone"):
+            fs.make(CgroupPath("gone/new"))
+        fs.remove(CgroupPath("gone/new"))

@@ -212,3 +212,22 @@ def test_only_containers_of_managed_pods_are_read_and_watched() -> None:
 def test_a_container_that_was_written_to_is_read_until_it_is_given_back() -> None:
     found: Found = {ENGINE: {File.CPUS: Record("", frozenset({"2-4"}))}}
     assert ENGINE in read(TREE, Ledger(), found)
+
+
+@pytest.mark.parametrize(
+    ("ledger", "burstable", "beside"),
+    [
+        pytest.param(Ledger({uid(1): POOLED}), "1,6-7", "1,6-7", id="where-a-pod-owns-cpus"),
+        pytest.param(Ledger(), None, None, id="a-node-without-pools-is-left-as-it-is"),
+    ],
+)
+def test_no_pod_runs_on_strictly_reserved_cpus(ledger: Ledger, burstable: str | None, beside: str | None) -> None:
+    """Partitions hold the pools; pods that own nothing, and those in the slices, are narrowed; the system is not."""
+    qos, other = CgroupPath(f"{K}/burstable"), CgroupPath(f"{K}/other")
+    pods = {**TREE.pods, uid(2): PodCgroup(uid(2), other, QosClass.GUARANTEED)}
+    tree = replace(TREE, qos_slices={QosClass.BURSTABLE: qos}, pods=pods)
+    held = {**HELD, qos: QUOTA, other: QUOTA}
+    node = Node(tree, held, {}, MACHINE, Enforcement.PARTITION, NAMES, reserved=CpuSet.parse("0"))
+    found = wanted(node, ledger, ONLINE - ledger.owned).wants
+    cpus = {path: str(want.cpus) for path, want in found.items() if want.cpus is not None}
+    assert (cpus.get(qos), cpus.get(other), cpus.get(SYSTEM)) == (burstable, beside, None)

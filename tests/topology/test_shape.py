@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.sysfs_writer import write_machine
 
+from pinfold.cpuset import CpuSet
 from pinfold.topology.shape import NODE_MEMORY_BYTES, ShapeError, is_shape, shaped
 from pinfold.topology.sysfs import read_topology
 
@@ -44,3 +45,11 @@ def test_words_that_are_no_machine_are_told(words: str) -> None:
 def test_a_path_is_no_shape() -> None:
     assert is_shape("2x8x2")
     assert not is_shape("./2x8x2")
+
+
+def test_a_machine_without_some_cpus_is_as_if_they_were_offline() -> None:
+    whole = shaped("2x4x1")
+    less = whole.without(CpuSet.parse("0,5"))
+    assert (str(less.online), str(less.offline), str(less.possible)) == ("1-4,6-7", "0,5", str(whole.possible))
+    assert [str(node.cpus) for node in less.nodes] == ["1-3", "4,6-7"]
+    assert whole.without(CpuSet()) is whole
