@@ -13,6 +13,7 @@ RUN python -m venv --without-pip /opt/pinfold \
  && /build/bin/pip --python /opt/pinfold/bin/python install --no-cache-dir --no-compile --no-deps --only-binary :all: \
       --require-hashes -r deploy/image/requirements.txt
 COPY pyproject.toml README.md LICENSE ./
+COPY systemd/ systemd/
 COPY daemon/ daemon/
 # kubernetes.aio is 41 MiB that nothing imports.
 RUN /build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \

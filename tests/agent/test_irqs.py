@@ -11,7 +11,7 @@ from pinfold.interrupts.affinities import IrqGuard
 from pinfold.interrupts.files import IrqFiles
 from pinfold.interrupts.guard import Guard
 from pinfold.interrupts.irqbalance import Irqbalance
-from pinfold.report.metrics import exposition, registry
+from pinfold.report.exposition import exposition, registry
 from tests.agent.bench import Bench, pod
 from tests.cpuset_model import V6_12
 

@@ -35,14 +35,22 @@ def status() -> dict[str, Any]:
     return json.loads(done.stdout) if done.returncode == 0 else {}
 
 
-def pinned() -> bool:
-    return any(pod["outcome"] == "pinned" and pod["kernel"] and not pod["drift"] for pod in status().get("pods", ()))
+def pinned(count: int = 1) -> bool:
+    """Whether so many pods are, in the kernel too."""
+    pods: list[dict[str, Any]] = status().get("pods", [])
+    in_place = [pod for pod in pods if pod["outcome"] == "pinned" and pod["kernel"] and not pod["drift"]]
+    return len(in_place) == count
 
 
-def main() -> None:
+def make_command() -> None:
+    """The command where the unit looks for it."""
     COMMAND.parent.mkdir(parents=True)
     COMMAND.write_text(f'#!/bin/sh\nPYTHONPATH={":".join(filter(None, sys.path))} exec python3 -m pinfold "$@"\n')
     COMMAND.chmod(0o755)
+
+
+def main() -> None:
+    make_command()
     manifests = CONFIG.parent / "manifests"
     manifests.mkdir(parents=True)
     shutil.copy(ROOT / "systemd/pinfold.service", "/etc/systemd/system/")

@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 from tests.report.samples import crowd, picture
 
-from pinfold.report.metrics import exposition, registry
+from pinfold.report.exposition import exposition, registry
 from pinfold.report.snapshot import Mode, Snapshot
 from pinfold.report.usage import total
 

@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"pinfold {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_run, _bundle, _completion):
+    for add in (_run, _install, _uninstall, _bundle, _completion):
         add(commands)
     for add in (_status, _explain, _events, _topology, _plan, _verify, _release, _config, _version):
         add(commands).add_argument("-o", "--output", choices=["text", "json"], default="text")
@@ -82,6 +82,21 @@ def _run(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentPar
     _configured(command)
     command.add_argument("--manifests", metavar="DIR", help="a directory of pod manifests to serve")
     return command
+
+
+def _install(commands: "_Commands[argparse.ArgumentParser]") -> None:
+    what = "Make this host run Pinfold as a systemd unit, where no DaemonSet does."
+    command = _command(commands, "install", what)
+    command.add_argument("--kubeconfig", metavar="FILE", help="ask this API server for the node's pods")
+    command.add_argument("--manifests", metavar="DIR", help="a directory of pod manifests to serve")
+    command.add_argument(
+        "--command", dest="command_path", metavar="PATH", help="what the unit runs (default: this very command)"
+    )
+
+
+def _uninstall(commands: "_Commands[argparse.ArgumentParser]") -> None:
+    command = _command(commands, "uninstall", "Stop the unit, give everything back, and take its files away.")
+    command.add_argument("--purge", action="store_true", help="the configuration too")
 
 
 def _status(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentParser:

@@ -23,8 +23,12 @@ def main(options: Namespace) -> int:
     if options.output == "json":
         say_json(_json(released))
     else:
-        say(_text(released))
+        told(released)
     return 0 if released.is_whole else 1
+
+
+def told(released: Release) -> None:
+    say(_text(released))
 
 
 def _json(released: Release) -> dict[str, object]:

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-
 from pinfold.report.counters import Histogram
 
 PREFIX = "pinfold_"
@@ -51,19 +49,6 @@ class Family:
         if self.kind is Kind.HISTOGRAM:
             return tuple(f"{self.name}_{part}" for part in ("bucket", "count", "sum"))
         return (self.name,)
-
-    def metric(self) -> Metric:
-        if self.kind is Kind.HISTOGRAM:
-            histogram = HistogramMetricFamily(self.name, self.documentation, labels=self.labels)
-            for values, times in self.histograms.items():
-                bounds = [f"{bound:g}" for bound in times.bounds] + ["+Inf"]
-                histogram.add_metric(values, list(zip(bounds, times.cumulative, strict=True)), times.sum)
-            return histogram
-        made = CounterMetricFamily if self.kind is Kind.COUNTER else GaugeMetricFamily
-        family = made(self.name, self.documentation, labels=self.labels)
-        for values, value in self.series.items():
-            family.add_metric(values, value)
-        return family
 
 
 def gauge(name: str, documentation: str, labels: tuple[str, ...], series: Series) -> Family:

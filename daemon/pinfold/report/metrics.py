@@ -1,19 +1,12 @@
-"""Metrics, computed from the snapshot at the moment of the scrape.
+"""Metrics, computed from the snapshot at the moment of the scrape; pure, but for the reader of cgroup files.
 
 The nouns and label values are the kubelet's, so that its dashboards carry over; what is assigned now is a gauge here.
 Series end with their pod. No UID and no CPU list is a label. Source: kubernetes pkg/kubelet/metrics; KEP-5526.
 """
 
 import platform
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import Metric
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector
 
 from pinfold import __version__
 from pinfold.cpuset import CpuSet
@@ -24,16 +17,8 @@ from pinfold.report.families import Family, Series, counter, gauge, histogram
 from pinfold.report.memory import memory
 from pinfold.report.snapshot import Exclusivity, Mode, PodStatus, Snapshot
 from pinfold.report.status import ENDING
-from pinfold.report.usage import ReadFiles, no_files, usage
+from pinfold.report.usage import ReadFiles, usage
 from pinfold.topology.model import Topology
-
-
-class SnapshotCollector(Collector):
-    def __init__(self, snapshot: Callable[[], Snapshot | None], read: ReadFiles, now: Callable[[], float]) -> None:
-        self._snapshot, self._read, self._now = snapshot, read, now
-
-    def collect(self) -> Iterator[Metric]:
-        return (family.metric() for family in families(self._snapshot(), self._read, self._now()))
 
 
 def families(snapshot: Snapshot | None, read: ReadFiles, now: float) -> Iterator[Family]:
@@ -53,24 +38,6 @@ def families(snapshot: Snapshot | None, read: ReadFiles, now: float) -> Iterator
         yield from _health(snapshot)
 
 
-def registry(
-    snapshot: Callable[[], Snapshot | None], read: ReadFiles = no_files, now: Callable[[], float] = time.time
-) -> CollectorRegistry:
-    """What ``/metrics`` shows: the snapshot, and this process's own CPU time, memory and descriptors."""
-    both = CollectorRegistry(auto_describe=False)
-    both.register(SnapshotCollector(snapshot, read, now))
-    ProcessCollector(registry=both)
-    return both
-
-
-def exposition(families: CollectorRegistry, accept: str) -> tuple[bytes, str]:
-    """The body and its content type: OpenMetrics where *accept* asks for it, else the Prometheus text format."""
-    # The client's own text stays out of the choice: a version that is no number would be an error there.
-    encoder, content_type = choose_encoder(_OPENMETRICS if _OPENMETRICS in accept else "")
-    return encoder(families), content_type
-
-
-_OPENMETRICS = "application/openmetrics-text"
 _BUILD_LABELS = ("version", "python_version", "architecture")
 _POD = ("namespace", "pod")
 

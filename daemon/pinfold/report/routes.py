@@ -12,8 +12,8 @@ from typing import Any
 
 from pinfold import __version__
 from pinfold.report.alone import Alone
+from pinfold.report.exposition import exposition, registry
 from pinfold.report.live import CpuTime, cpu_times, cpus_json, pods_json, throttling
-from pinfold.report.metrics import exposition, registry
 from pinfold.report.snapshot import Snapshot
 from pinfold.report.status import to_json
 from pinfold.report.usage import ReadFiles, no_files
