@@ -62,7 +62,7 @@ def _has_partitions(cgroup: Path) -> bool:
 
 
 def uid(name: str) -> str:
-    return str(pod(int(name[1:]), 1, 0)["metadata"]["uid"])
+    return str(pod(int(name[1:]), 1, 1)["metadata"]["uid"])
 
 
 def holds(daemon: Daemon, **sizes: int) -> Callable[[], bool]:
@@ -92,8 +92,10 @@ def play() -> Checks:
     check = Checks()
     node = boot()
     daemon = Daemon()
-    for number, cpus, engine in ((1, 3, 2), (2, 1, 0)):
-        put(spec := pod(number, cpus, engine))
+    small = pod(2, 1, engine=1)
+    del small["spec"]["containers"][0]["resources"]  # one pool of a single CPU, which all share
+    for spec in (pod(1, 3, engine=2), small):
+        put(spec)
         node.start_pod(spec)
     check(until("both are pinned", holds(daemon, p1=3, p2=1)), "both pools are made", Seen(daemon).wrong(p1=3, p2=1))
 

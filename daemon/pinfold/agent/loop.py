@@ -34,8 +34,9 @@ from pinfold.cgroups import watch
 from pinfold.cgroups.executor import Result
 from pinfold.cgroups.files import CgroupError
 from pinfold.cgroups.found import adopted, narrowed, overlooked
+from pinfold.cgroups.held import Held
 from pinfold.cgroups.known import Stirred
-from pinfold.cgroups.layout import Kind, Layout
+from pinfold.cgroups.layout import Kind, Layout, Node
 from pinfold.cgroups.newborns import Standing
 from pinfold.cgroups.newcomers import Newcomers, promises, unseen
 from pinfold.cgroups.numa_stat import Bytes
@@ -60,7 +61,7 @@ from pinfold.report.alone import Alone
 from pinfold.report.counters import Evictions
 from pinfold.report.event_sender import EventSender
 from pinfold.report.events import EventCounts, EventType, Occurrence
-from pinfold.report.snapshot import Exclusivity, Interrupts, Mode, PodInKernel, Snapshot, pod_statuses
+from pinfold.report.snapshot import Exclusivity, Interrupts, Mode, PodInKernel, PodStatus, Snapshot, pod_statuses
 from pinfold.sources.kubelet_config import KubeletConfig
 from pinfold.sources.kubelet_state import Peace
 from pinfold.sources.picture import Objects
@@ -128,6 +129,12 @@ class Agent:
         copy = config.sources.kubelet.import_state
         imported = Path(copy) if copy and self._is_first and not self._lost else None
         self._handover = Handover(Path(config.sources.kubelet.root_dir), imported)
+        self._planned: tuple[World, Ledger, Plan] | None = None
+        """The last plan, and what it was made of: the same makes the same."""
+        self._view: tuple[Held, Tree, Mapping[str, str], tuple[Drift, ...], Mapping[PodUid, PodInKernel]] | None = None
+        """The last view of the pods in the kernel, and what it was made of."""
+        self._shown: tuple[tuple[Pod, ...], Plan, Mapping[PodUid, PodInKernel], tuple[PodStatus, ...]] | None = None
+        """The last status of the pods, and what it was made of."""
         self._layout = Layout()
         self._newcomers = Newcomers()
         self._witness = Witness(self.cgroup_files, clock=clock)
@@ -297,7 +304,7 @@ class Agent:
         node = enforced.node
         if not peace.cpusets:
             node = self._cgroups.look(tree, decided.ledger, self._topology, self._kept.files, picture.names)
-        kernel = pods_in_kernel(node, enforced.drift)
+        kernel = self._viewed(node, enforced.drift)
         self._capability = self._cgroups.capability(enforced.node.held)
         if self._due or self._snapshot is None:
             self._memory = self._cgroups.memory(tree, decided.ledger)
@@ -346,7 +353,10 @@ class Agent:
             self._held_by_others = held_by_others(now)
         topology = self._topology.without(CpuSet.union(self._held_by_others.values()))
         world = World(topology, policy, active, frozenset(lingering), stay, devices)
+        if self._planned and self._planned[:2] == (world, ledger):
+            return self._planned[2]
         decided = self._chronicle.recalled(plan(world, ledger))
+        self._planned = world, ledger, decided
         fresh = self._chronicle.decided(decided, ledger)
         if fresh or decided.ledger != ledger:
             self.decision = Made.of(picture.objects, world, ledger, decided)
@@ -413,7 +423,6 @@ class Agent:
             self._cgroups.known.stir(self.sources.stirred())
 
         enforced = self._cgroups.enforce(node, decided.ledger, decided.node_shared, self._kept, commit, written)
-        self._spare(decided.ledger, save)
         drifting = {one.path for one in enforced.drift}
         self._narrowing.stands(Standing.of(enforced.node, decided.ledger, drifting))
         self._newcomers, confined = self._newcomers.verified(promised, unmade, enforced.drift, self._now())
@@ -428,6 +437,7 @@ class Agent:
         if enforced.overwritten and not self._patience.muted:
             self._look_at_s = min(self._look_at_s, self._clock() + FIRST_S)
         self._go_on_beside(enforced, drifted)
+        self._spare(decided.ledger, save)
         self._layout = enforced.layout
         self._held_by_others = held_by_others(enforced.node)
         self._hidden = (HIDDEN_TASKS,) if enforced.hidden_tasks else ()
@@ -533,10 +543,16 @@ class Agent:
                 self._warnings = (*self._warnings, f"the kubelet's {error}")
         self._differing = tuple(differing(self.config, told))
 
+    def _viewed(self, node: Node, drift: tuple[Drift, ...]) -> Mapping[PodUid, PodInKernel]:
+        seen = node.held, node.tree, node.names, drift
+        if self._view is None or self._view[:4] != seen:
+            self._view = *seen, pods_in_kernel(node, drift)
+        return self._view[4]
+
     def _publish(
         self,
         began: float,
-        pods: Iterable[Pod],
+        pods: tuple[Pod, ...],
         invalid: tuple[InvalidPod, ...],
         decided: Plan,
         kernel: Mapping[PodUid, PodInKernel],
@@ -544,7 +560,9 @@ class Agent:
         reason: str,
     ) -> None:
         before = self._snapshot
-        statuses = pod_statuses(pods, decided, kernel)
+        if self._shown is None or self._shown[:3] != (pods, decided, kernel):
+            self._shown = pods, decided, kernel, pod_statuses(pods, decided, kernel)
+        statuses = self._shown[3]
         after = Snapshot(
             node=self.config.node_name or platform.node(),
             version=__version__,

@@ -4,17 +4,17 @@ import os
 import selectors
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pinfold.cgroups.known import Stirred
 from pinfold.cgroups.paths import CgroupPath, File, below, parent
-from pinfold.cgroups.tree import Tree
+from pinfold.cgroups.tree import PodCgroup, Tree
 from pinfold.config import Config
 from pinfold.cpuset import NodeSet
 from pinfold.errors import PinfoldError
 from pinfold.pods.model import Intent, InvalidPod, Pod, PodUid
-from pinfold.pods.reader import read_pods
+from pinfold.pods.reader import read_pod, read_pods
 from pinfold.report.snapshot import SourceHealth
 from pinfold.sources.apiserver import ApiServerPods
 from pinfold.sources.bundles import Bundles
@@ -35,6 +35,15 @@ API_SERVER, KUBELET, MANIFESTS, CGROUPS, HOTPLUG = "api-server", "kubelet", "man
 
 _FILES = frozenset(File) - {File.PROCS, File.MEMORY_CURRENT}
 _Read = tuple[tuple[Pod, ...], tuple[InvalidPod, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """What the containers of a pod are called."""
+
+    cgroup: PodCgroup
+    pod: Pod
+    names: Mapping[str, str]
 
 
 class SourceError(PinfoldError):
@@ -86,6 +95,9 @@ class Sources:
         self.objects: Objects = ()
         """What the last `pods` were read from."""
         self._read: tuple[tuple[Pods, ...], _Read] = ((), ((), ()))
+        self._pods: dict[str, tuple[object, Pod | InvalidPod]] = {}
+        """Where an object came from → it, and what was made of it."""
+        self._named: dict[CgroupPath, _Named] = {}
         self._selector = selectors.DefaultSelector()
         for source in (self.wakeup, self._manifests, self._cgroups, self._partitions, self._hotplug):
             if source:
@@ -161,6 +173,7 @@ class Sources:
 
     def refresh(self) -> None:
         """For the timer: look at what may have changed without a ring."""
+        self._named.clear()
         if self._manifests:
             self._manifests.refresh()
 
@@ -184,7 +197,16 @@ class Sources:
         pictures = tuple(picture for _, picture in named)
         if any(new is not old for new, old in zip(pictures, self._read[0], strict=False)) or not self._read[0]:
             self.objects = tuple(_objects(named))
-            pods, invalid = read_pods(self.objects)
+            before, self._pods = self._pods, {}
+
+            def read(raw: object, where: str) -> Pod | InvalidPod:
+                """What was made of it before, if any: a source holds an object as long as it is the same."""
+                known = before.get(where)
+                pod = known[1] if known and known[0] is raw else read_pod(raw, where)
+                self._pods[where] = raw, pod
+                return pod
+
+            pods, invalid = read_pods(self.objects, read)
             faults = tuple(fault for picture in pictures for fault in picture.faults)
             self._read = (pictures, (pods, (*faults, *invalid)))
         return self._read[1]
@@ -193,21 +215,30 @@ class Sources:
         """Runtime's id → container name, for the containers whose name is one in their pod's spec.
 
         The bundle is there before the cgroup; the pod's status comes seconds later, and is asked where there is none.
+        Whoever has no name is asked for again when his pod changes, and at the timer.
         """
         by_uid = {pod.uid: pod for pod in pods}
         names: dict[str, str] = {}
-        seen: set[str] = set()
+        before, self._named = self._named, {}
         for cgroup in tree.pods.values():
-            pod = by_uid.get(cgroup.uid)
-            for container in cgroup.containers:
-                if container.id is None or pod is None:
-                    continue
-                seen.add(container.id)
+            if pod := by_uid.get(cgroup.uid):
+                known = before.get(cgroup.path)
+                if known is None or known.pod is not pod or known.cgroup != cgroup:
+                    known = _Named(cgroup, pod, self._names(cgroup, pod))
+                self._named[cgroup.path] = known
+                names |= known.names
+        if self._named.keys() != before.keys() or any(one is not before[path] for path, one in self._named.items()):
+            self._bundles.keep({one.id for it in self._named.values() for one in it.cgroup.containers if one.id})
+        return names
+
+    def _names(self, cgroup: PodCgroup, pod: Pod) -> dict[str, str]:
+        names: dict[str, str] = {}
+        for container in cgroup.containers:
+            if container.id is not None:
                 bundle = self._bundles.name_of(container.id)
                 name = bundle.name if bundle else pod.container_ids.get(container.id, "")
                 if any(one.name == name for one in pod.containers):
                     names[container.id] = name
-        self._bundles.keep(seen)
         return names
 
     def devices(self, pods: Iterable[Pod]) -> dict[str, NodeSet]:

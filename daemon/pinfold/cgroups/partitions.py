@@ -113,7 +113,9 @@ def _trims(
     a set beside it is refused (EINVAL, 6.12 and 7.3): that cannot be where the set is all CPUs. Where nothing is left
     the cgroup gets its own CPUs, or *shared*.
     """
-    for path in node.held:
+    for path, state in node.held.items():
+        if not state.cpus and path not in node.found:
+            continue
         cpus = node.given(path)
         exclusive = owned if node.topology.online <= cpus else {**unions, **owned}
         beside = CpuSet.union(

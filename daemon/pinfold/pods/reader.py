@@ -5,7 +5,7 @@ Source: Kubernetes API v1 Pod; ``pkg/apis/core/v1/defaults.go`` (defaulting), ``
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from pinfold.pods.annotations import read_intent
@@ -27,8 +27,10 @@ _CONTAINER_ID = re.compile(r"[a-z][a-z0-9-]{0,31}://([0-9a-f]{64})")
 _VERSION = re.compile(r"[0-9]{1,20}")
 
 
-def read_pods(objects: Iterable[tuple[str, object]]) -> tuple[tuple[Pod, ...], tuple[InvalidPod, ...]]:
-    """Read (where it came from, object) pairs, each from any source.
+def read_pods(
+    objects: Iterable[tuple[str, object]], read: Callable[[object, str], Pod | InvalidPod] | None = None
+) -> tuple[tuple[Pod, ...], tuple[InvalidPod, ...]]:
+    """Read (where it came from, object) pairs, each from any source; *read* is `read_pod`, or what remembers that.
 
     One pod seen by two sources is one pod: the newest ``resourceVersion`` wins. One UID under two names is a lie or a
     slip, and its cgroup cannot be both: neither is taken.
@@ -36,7 +38,7 @@ def read_pods(objects: Iterable[tuple[str, object]]) -> tuple[tuple[Pod, ...], t
     seen: dict[PodUid, list[tuple[int, str, Pod]]] = {}
     invalid: list[InvalidPod] = []
     for where, raw in objects:
-        pod = read_pod(raw, where)
+        pod = (read or read_pod)(raw, where)
         if isinstance(pod, InvalidPod):
             invalid.append(pod)
         else:
