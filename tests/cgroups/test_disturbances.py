@@ -7,9 +7,10 @@ import pytest
 
 from pinfold.cgroups.layout import Enforcement
 from pinfold.cgroups.lost import MENDING, are_lost, mend, searched
-from pinfold.cgroups.paths import ROOT, CgroupPath, File
+from pinfold.cgroups.paths import ROOT, CgroupPath, File, holds
 from pinfold.cgroups.verify import Cause, verify
 from pinfold.cpuset import CpuSet
+from pinfold.planning.ledger import Ledger
 from tests.cpuset_model import V6_12, V7_3, Fault, FaultyState, Kernel
 from tests.vm.machine import run_in_vm
 
@@ -94,26 +95,45 @@ def test_mending_goes_on_after_a_crash_at_each_of_its_writes() -> None:
             assert MENDING not in ground.world.paths()
 
 
-def test_a_partition_deep_in_somebodys_slice_is_no_loss() -> None:
-    """Only where the files that are read anyway leave a CPU unexplained is the tree walked."""
+class Watched(ModelGround):
+    """Tells where it was listed."""
+
+    listed: tuple[CgroupPath, ...] = ()
+
+    def children(self, path: CgroupPath, /) -> tuple[str, ...]:
+        self.listed = (*self.listed, path)
+        return super().children(path)
+
+
+def test_only_where_a_cpu_is_unexplained_are_others_partitions_searched_for() -> None:
     node = booted(V6_12)
-    walked: list[CgroupPath] = []
-
-    class Watched(ModelGround):
-        def children(self, path: CgroupPath, /) -> tuple[str, ...]:
-            walked.append(path)
-            return super().children(path)
-
     assert isinstance(node.ground, ModelGround)
     stage = Stage(node)
-    stage.pod(1, "2-5")
+    pod = stage.pod(1, "2-5")
     held = node.held(stage.ledger)
-    assert searched(Watched(node.ground.world), held, node.topology.online) == held
-    assert walked == []
-    pod = stage.pods[1]
-    without = {path: state for path, state in held.items() if path != pod}
-    assert searched(Watched(node.ground.world), without, node.topology.online)[ROOT].lost == CpuSet()
-    assert pod in walked
+    fs = Watched(node.ground.world)
+    assert searched(fs, held, node.topology.online) == held
+    assert fs.listed == ()
+    without = {path: state for path, state in held.items() if not holds(pod, path)}
+    assert searched(fs, without, node.topology.online)[ROOT].lost == CpuSet()
+    assert ROOT in fs.listed
+    assert pod in fs.listed
+
+
+def test_a_partition_of_a_container_that_others_made_costs_no_walk_of_the_tree() -> None:
+    """CRI-O's: the pod's exclusive set says where to look."""
+    node = booted(V6_12)
+    assert isinstance(node.ground, ModelGround)
+    stage = Stage(node)
+    pod = stage.pods[1] = node.start_pod(1)
+    container = node.start_container(pod, 1, 0, None)
+    for path in (KUBEPODS, pod, container):
+        node.ground.write(path, File.EXCLUSIVE, "2-5")
+    node.ground.write(container, File.PARTITION, "root")
+    fs = Watched(node.ground.world)
+    held = {path: state for path, state in node.held(Ledger()).items() if path != container}
+    assert searched(fs, held, node.topology.online)[ROOT].lost == CpuSet()
+    assert fs.listed == (pod, container)
 
 
 @pytest.mark.vm

@@ -12,7 +12,7 @@ from typing import Protocol
 from pinfold.cgroups.executor import Kernel
 from pinfold.cgroups.held import CpusetState, Held, Reading, state
 from pinfold.cgroups.layout import Kind
-from pinfold.cgroups.paths import ROOT, CgroupPath, File, below
+from pinfold.cgroups.paths import ROOT, CgroupPath, File, below, parent
 from pinfold.cgroups.tree import Listing
 from pinfold.cpuset import CpuSet
 
@@ -36,8 +36,9 @@ class Mending(Searching, Kernel, Protocol):
 def searched(fs: Searching, held: Held, online: CpuSet) -> Held:
     """*held*, the root cgroup with the *online* CPUs that neither it nor any partition has.
 
-    Only where *held* does not tell who has them is the whole tree walked for partitions that others made; and twice,
-    with a look at the root cgroup between, since one may be made or go meanwhile.
+    Partitions that others made are searched for only where *held* does not tell who has a CPU: first below exclusive
+    sets (CRI-O's containers), then in the whole tree; and there twice, with a look at the root cgroup between, since
+    one may be made or go meanwhile.
     """
     root = held.get(ROOT, CpusetState())
     if root.cpus_effective is None or not root.has_remote_partitions:
@@ -45,14 +46,18 @@ def searched(fs: Searching, held: Held, online: CpuSet) -> Held:
     partitions = (_partitioned(one) for path, one in held.items() if path != MENDING)
     missing = online - root.cpus_effective - CpuSet.union(partitions)
     if missing:
-        missing -= _in_partitions(fs) | (_state(fs, ROOT).cpus_effective or online)
+        outer = set(map(parent, held))
+        leaves = (path for path, one in held.items() if path not in outer and one.exclusive and not one.is_partition)
+        missing -= CpuSet.union(_in_partitions(fs, path) for path in leaves)
     if missing:
-        missing -= _in_partitions(fs)
+        missing -= _in_partitions(fs, ROOT) | (_state(fs, ROOT).cpus_effective or online)
+    if missing:
+        missing -= _in_partitions(fs, ROOT)
     return {**held, ROOT: replace(root, lost=missing)}
 
 
-def _in_partitions(fs: Searching) -> CpuSet:
-    return CpuSet.union(_partitioned(_state(fs, path)) for path in _all(fs, ROOT) if path != MENDING)
+def _in_partitions(fs: Searching, outer: CgroupPath) -> CpuSet:
+    return CpuSet.union(_partitioned(_state(fs, path)) for path in _all(fs, outer) if path != MENDING)
 
 
 def _all(fs: Searching, outer: CgroupPath) -> Iterator[CgroupPath]:
