@@ -114,6 +114,21 @@ def test_where_the_two_are_configured_otherwise_it_is_told(bench: Bench, kubelet
     ]
 
 
+def test_a_static_kubelet_that_will_not_start_again_is_told_in_time(
+    bench: Bench, kubelet: LocalApiServer, tmp_path: Path
+) -> None:
+    """A CPU went offline since: it is in its state, and the machine has it no more."""
+    kubelet.configz |= {"cpuManagerPolicy": "static", "cpuManagerPolicyOptions": {"strict-cpu-reservation": "false"}}
+    state = tmp_path / "kubelet/cpu_manager_state"
+    state.write_text('{"policyName": "static", "defaultCpuSet": "0-15", "checksum": 1}')
+    begin(bench)
+    assert bench.turn().warnings == ()
+    state.write_text('{"policyName": "static", "defaultCpuSet": "0-16", "checksum": 1}')
+    (told,) = bench.turn().warnings
+    assert "will not start again" in told
+    assert "0-16" in told
+
+
 def test_a_kubelet_that_becomes_static_is_left_alone_and_one_that_becomes_none_is_relieved(
     bench: Bench, server: LocalApiServer, kubelet: LocalApiServer
 ) -> None:

@@ -99,6 +99,22 @@ def test_what_is_heard_again_or_new_is_looked_at_once_more(sources: Sources, tmp
     assert sources.wait(10)
 
 
+def test_a_state_file_of_the_kubelet_that_changes_wakes(sources: Sources, tmp_path: Path) -> None:
+    """As the kubelet does it: another file, and a name."""
+    root = tmp_path / "kubelet"
+    root.mkdir()
+    sources.refresh()
+    assert not sources.wait(0)
+    (root / "other").write_text("x")
+    assert not sources.wait(0)
+    (root / ".new").write_text('{"policyName": "static"}')
+    (root / ".new").rename(root / "cpu_manager_state")
+    assert sources.wait(10)
+    (root / "cpu_manager_state").unlink()
+    assert sources.wait(10)
+    assert not sources.wait(0)
+
+
 def test_without_any_source_of_pods_it_does_not_start(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="--manifests"):
         Sources(config(tmp_path, ""))

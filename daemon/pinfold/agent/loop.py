@@ -294,7 +294,7 @@ class Agent:
             own = decided = self._decide(picture, peace)
         else:
             own = Plan(Ledger(), (), self._topology.online)
-            decided = self._handover.observe(_active(pods), self._policy, self._topology)
+            decided = self._handover.observe(_active(pods), self._policy, self._topology, self._kubelet)
         self._newcomers = self._newcomers.decided(own.ledger, self._now())
         enforced = self._enforce(picture, own, began)
         self._lost = False
@@ -591,6 +591,7 @@ class Agent:
             warnings=(
                 *self._warnings,
                 *self._differing,
+                *self._handover.warnings,
                 *self._hidden,
                 *((self._publisher.fault,) if self._publisher and self._publisher.fault else ()),
                 *self._guarded.warnings,

@@ -23,6 +23,7 @@ from pinfold.sources.client import SERVICE_ACCOUNT, ApiServer
 from pinfold.sources.inotify import InotifyLimitError
 from pinfold.sources.kubelet import KubeletPods
 from pinfold.sources.kubelet_config import KubeletConfig
+from pinfold.sources.kubelet_events import KubeletEvents
 from pinfold.sources.kubelet_state import Peace, cpu_manager, memory_manager, peace
 from pinfold.sources.manifests import Manifests
 from pinfold.sources.partition_events import PartitionEvents
@@ -69,6 +70,7 @@ class Sources:
         self._faults: dict[str, str] = {}
         self._cgroups: CgroupEvents | None = None
         self._partitions = PartitionEvents(Path(config.cgroup_mount))
+        self._kubelet_events: KubeletEvents | None = None
         self._hotplug: HotplugMonitor | None = None
         self._hotplugged = False
         self._rang_at: dict[str, float] = {}
@@ -81,6 +83,7 @@ class Sources:
         self._passed: set[CgroupPath] = set()
         try:
             self._cgroups = CgroupEvents(Path(config.cgroup_mount))
+            self._kubelet_events = KubeletEvents(self._kubelet_root)
         except InotifyLimitError as error:
             self._faults[CGROUPS] = str(error)
         try:
@@ -99,7 +102,7 @@ class Sources:
         """Where an object came from → it, and what was made of it."""
         self._named: dict[CgroupPath, _Named] = {}
         self._selector = selectors.DefaultSelector()
-        for source in (self.wakeup, self._manifests, self._cgroups, self._partitions, self._hotplug):
+        for source in (*self._ringing(), self._hotplug):
             if source:
                 self._selector.register(source, selectors.EVENT_READ)
         for asker in (self._api, self._kubelet):
@@ -132,8 +135,8 @@ class Sources:
                 case Manifests() as manifests:
                     rang |= manifests.drain()
                     self._rang_at[MANIFESTS] = time.time()
-                case Wakeup() as wakeup:
-                    rang |= wakeup.drain()
+                case Wakeup() | KubeletEvents() as source:
+                    rang |= source.drain()
         return rang
 
     def overlook_writes(self) -> None:
@@ -174,8 +177,9 @@ class Sources:
     def refresh(self) -> None:
         """For the timer: look at what may have changed without a ring."""
         self._named.clear()
-        if self._manifests:
-            self._manifests.refresh()
+        for source in (self._manifests, self._kubelet_events):
+            if source:
+                source.refresh()
 
     def hotplugged(self) -> bool:
         """Whether CPUs or memory came or went since the last call."""
@@ -311,12 +315,18 @@ class Sources:
 
     def close(self) -> None:
         self._selector.close()
-        for source in (self._api, self._kubelet, self._manifests, self._cgroups, self._partitions, self.wakeup):
-            if source:
-                source.close()
+        for asker in (self._api, self._kubelet):
+            if asker:
+                asker.close()
+        for source in self._ringing():
+            source.close()
         for server in (self.server, self._kubelet.server if self._kubelet else None):
             if server:
                 server.close()
+
+    def _ringing(self) -> "tuple[Manifests | CgroupEvents | PartitionEvents | KubeletEvents | Wakeup, ...]":
+        every = (self._manifests, self._cgroups, self._partitions, self._kubelet_events, self.wakeup)
+        return tuple(one for one in every if one)
 
     def _pictures(self) -> Iterator[tuple[str, Pods]]:
         """Of two that know one pod equally well, the earlier is believed."""

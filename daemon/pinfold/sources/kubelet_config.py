@@ -23,6 +23,8 @@ class KubeletConfig:
     memory_manager_policy: str = ""
     topology_manager_policy: str = ""
     topology_manager_scope: str = ""
+    cpu_manager_policy_options: frozenset[str] = frozenset()
+    """Those that are on."""
     reserved_system_cpus: CpuSet = CpuSet()
     """Empty where the kubelet reserves an amount and no list."""
 
@@ -44,6 +46,12 @@ def kubelet_config(body: bytes) -> KubeletConfig | str:
         }
         if strange := [name for name, word in words.items() if not _WORD.fullmatch(word)]:
             return f"configz: {', '.join(strange)}: no such word is known"
-        return KubeletConfig(**words, reserved_system_cpus=CpuSet.parse(told["reservedSystemCPUs"].text()))
+        return KubeletConfig(
+            **words,
+            cpu_manager_policy_options=frozenset(
+                name for name, on in told["cpuManagerPolicyOptions"].children() if on.text() == "true"
+            ),
+            reserved_system_cpus=CpuSet.parse(told["reservedSystemCPUs"].text()),
+        )
     except (ValueError, RecursionError, FieldError, CpuListError) as error:
         return f"configz cannot be read: {error}"
