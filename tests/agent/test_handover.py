@@ -165,8 +165,9 @@ def test_handed_back_everything_is_as_the_kubelet_left_it(bench: Bench) -> None:
     imports(bench)
     files = (File.CPUS, File.MEMS, File.EXCLUSIVE, File.PARTITION)
     before = {path: bench.fs.read_all(path, files) for path in SETS}
-    bench.start()
-    bench.turn()
+    for _ in range(2):
+        bench.start()
+        bench.turn()
     kubelet(bench, CPU)
     assert bench.turn().mode is Mode.OBSERVING
     assert {path: bench.fs.read_all(path, files) for path in SETS} == before

@@ -33,7 +33,7 @@ from pinfold.agent.witness import Witness
 from pinfold.cgroups import watch
 from pinfold.cgroups.executor import Result
 from pinfold.cgroups.files import CgroupError
-from pinfold.cgroups.found import adopted, narrowed, overlooked
+from pinfold.cgroups.found import adopted, left_by_kubelet, narrowed, overlooked
 from pinfold.cgroups.held import Held
 from pinfold.cgroups.known import Stirred
 from pinfold.cgroups.layout import Kind, Layout, Node
@@ -333,7 +333,11 @@ class Agent:
     def _decide(self, picture: _Picture, peace: Peace) -> Plan:
         tree, active = picture.tree, _active(picture.pods)
         ledger = self._handover.take(active, self._policy)
-        if ledger is None:
+        if ledger is not None:
+            node = self._cgroups.look(tree, ledger, self._topology, {}, picture.names)
+            owners = (pod for uid, pod in tree.pods.items() if uid in ledger.entries)
+            self._kept = replace(self._kept, files={**left_by_kubelet(owners, node.held), **self._kept.files})
+        else:
             ledger = self._checkpoint.ledger if not self._lost else self._rebuilt(picture)
         away = (ledger.entries.keys() | ledger.protections.keys()) - {pod.uid for pod in active}
         invalid = {one.uid for one in picture.invalid}

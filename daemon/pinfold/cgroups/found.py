@@ -82,6 +82,13 @@ def overlooked(found: Found, pods: Iterable[PodCgroup], held: Held) -> Found:
     return found
 
 
+def left_by_kubelet(pods: Iterable[PodCgroup], held: Held) -> Found:
+    """The sets that a static kubelet gave the containers of *pods*: what they are to have again when they go back."""
+    paths = (one.path for pod in pods for one in pod.containers if one.path in held)
+    sets = {path: str(cpus) for path in paths if (cpus := held[path].cpus)}
+    return {path: {File.CPUS: Record(text, frozenset({text}))} for path, text in sets.items()}
+
+
 def given_back(found: str, file: File, state: CpusetState, topology: Topology) -> str:
     """What to write so that *file* is as it was found.
 
