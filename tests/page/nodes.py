@@ -87,7 +87,7 @@ def node(root: Path, name: str, manifests: Iterable[Manifest], drifted: str = ""
     clock = [NOON - 600.0]
     chronicle = Chronicle(lambda: clock[0])
     ledger = Ledger()
-    step = -(-len(pods) // 15)
+    step = -(-len(pods) // 8)
     for count in range(step, len(pods) + step, step):  # one after the other, or a few at once, as they come
         clock[0] += 570.0 / len(pods) * step
         planned = plan(replace(world, pods=pods[:count]), ledger)

@@ -13,6 +13,7 @@ from pinfold.cli.main import ADDRESS, SOCKET
 from pinfold.errors import PinfoldError
 
 TIMEOUT_SECONDS = 10.0
+_NOT_MODIFIED = 304
 
 
 class UnreachableError(PinfoldError):
@@ -37,20 +38,32 @@ def status(options: Namespace) -> dict[str, Any]:
 
 def ask(options: Namespace, path: str) -> dict[str, Any]:
     """The JSON document that the daemon answers *path* with. Raises UnreachableError."""
+    _, body, _ = _answer(options, path)
+    document: dict[str, Any] = json.loads(body)
+    return document
+
+
+def newer(options: Namespace, known: str) -> tuple[dict[str, Any] | None, str]:
+    """The Status document and its tag; None where it is the *known* one still. Raises UnreachableError."""
+    code, body, tag = _answer(options, "/status", known)
+    return (None if code == _NOT_MODIFIED else json.loads(body)), tag
+
+
+def _answer(options: Namespace, path: str, known: str = "") -> tuple[int, bytes, str]:
+    """Status, body and tag of what came from the first place that answers."""
     tried = []
     for place, connect in _places(options):
         try:
             with closing(connect()) as connection:
-                connection.request("GET", path)
+                connection.request("GET", path, headers={"If-None-Match": known} if known else {})
                 response = connection.getresponse()
                 body = response.read()
         except (OSError, http.client.HTTPException) as error:
             tried.append(f"{place}: {getattr(error, 'strerror', None) or error}")
             continue
-        if response.status != 200:
+        if response.status not in {200, _NOT_MODIFIED}:
             raise UnreachableError(f"{place} answered {body.decode(errors='replace').strip()}. Try again in a moment.")
-        document: dict[str, Any] = json.loads(body)
-        return document
+        return response.status, body, response.headers.get("ETag", "")
     raise UnreachableError(
         f"no daemon answers. {'; '.join(tried)}. Start it (pinfold run), or name it with --address or --socket."
     )

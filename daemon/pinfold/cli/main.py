@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (_run, _install, _uninstall, _bundle, _completion):
         add(commands)
-    for add in (_status, _explain, _events, _topology, _plan, _verify, _release, _config, _version):
+    for add in (_status, _explain, _top, _events, _topology, _plan, _verify, _release, _config, _version):
         add(commands).add_argument("-o", "--output", choices=["text", "json"], default="text")
     return top
 
@@ -102,6 +102,7 @@ def _uninstall(commands: "_Commands[argparse.ArgumentParser]") -> None:
 def _status(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentParser:
     command = _command(commands, "status", "Show the node: who owns which CPU, and what is not as it should be.")
     command.add_argument("--all", action="store_true", help="list the pods too that nobody asked to manage")
+    command.add_argument("-w", "--watch", action="store_true", help="show it again whenever it changes; q ends")
     return _connected(command)
 
 
@@ -109,6 +110,10 @@ def _explain(commands: "_Commands[argparse.ArgumentParser]") -> argparse.Argumen
     command = _command(commands, "explain", "Say what a pod got, why, and what the kernel says.")
     command.add_argument("pod", metavar="NAMESPACE/POD")
     return _connected(command)
+
+
+def _top(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+    return _connected(_command(commands, "top", "Show how busy each pool is, every two seconds; q ends."))
 
 
 def _events(commands: "_Commands[argparse.ArgumentParser]") -> argparse.ArgumentParser:

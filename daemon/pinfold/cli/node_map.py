@@ -6,7 +6,7 @@ Drawn from the Status document alone, so that a running node and a plan look the
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pinfold.cli.terminal import Ink, Line, Span, filled, pieces, plain
+from pinfold.cli.terminal import Ink, Line, Span, filled, pieces, plain, shortened
 from pinfold.cpuset import CpuSet
 from pinfold.report.ownership import Kind, Owner, Part, grouped, owners
 
@@ -57,20 +57,12 @@ def _node(node: Json, cpus: CpuSet, everybody: list[Owner], again: bool) -> Iter
 def _row(owner: Owner) -> list[Line]:
     name = f"{owner.letter} {owner.name}" if owner.letter else owner.parts[0].kind.value
     parts = [piece for part in owner.parts for piece in _part(part, bool(owner.letter))]
-    return filled((Span(f"    {_short(plain(name)):{OWNER_COLUMNS}}"),), parts)
+    return filled((Span(f"    {shortened(plain(name), OWNER_COLUMNS - 1):{OWNER_COLUMNS}}"),), parts)
 
 
 def _part(part: Part, labelled: bool) -> list[Span]:
     label = f"{part.container or part.kind} " if labelled else ""
     return [*pieces(label), *pieces(str(part.cpus), _INK[part.kind]), Span("  ")]
-
-
-def _short(name: str) -> str:
-    """Both ends of a long name: pods of one kind differ in their last letters."""
-    if len(name) < OWNER_COLUMNS:
-        return name
-    half = (OWNER_COLUMNS - 2) // 2
-    return f"{name[:half]}…{name[-half:]}"
 
 
 def _memory(node: Json) -> str:

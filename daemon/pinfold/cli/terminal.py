@@ -42,6 +42,14 @@ def plain(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
+def shortened(text: str, columns: int) -> str:
+    """Both ends of a long name: pods of one kind differ in their last letters."""
+    if len(text) <= columns:
+        return text
+    half = (columns - 1) // 2
+    return f"{text[:half]}…{text[-half:]}"
+
+
 def pieces(text: str, ink: Ink = Ink.PLAIN) -> list[Span]:
     """*text* in parts that a line may end after: words, the items of a CPU list, the names of a long path."""
     parts: list[str] = []
