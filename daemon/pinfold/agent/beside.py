@@ -4,12 +4,12 @@ Both follow from what stands in the kernel after a turn, and both are on disk as
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from pinfold.agent.enforcement import Enforced, Kept, NodeCgroups
+from pinfold.agent.enforcement import Enforced, NodeCgroups
 from pinfold.agent.migrations import Migrations
 from pinfold.agent.systemd_units import SystemdUnits
-from pinfold.cgroups.found import noted
+from pinfold.cgroups.found import Found, noted
 from pinfold.cgroups.migration import pending
 from pinfold.cgroups.paths import base
 from pinfold.cgroups.systemd_bus import SYSTEMD_MOUNT
@@ -24,7 +24,7 @@ from pinfold.report.migration import Migrated
 class Due:
     """What is to go on after a turn."""
 
-    kept: Kept
+    found: Found
     """What a release gives back, with what is begun now."""
     properties: Values
     returned: Values
@@ -56,12 +56,12 @@ class Beside:
         """*ours*: the properties that the checkpoint has."""
         node = enforced.node
         moves = pending(enforced.layout, node.held) if self._migrations else ()
-        kept = replace(enforced.kept, files=noted(enforced.kept.files, node.held, moves))
+        found = noted(enforced.kept.files, node.held, moves)
         if self._units is None:
-            return Due(kept, {}, {}, moves)
+            return Due(found, {}, {}, moves)
         properties = wanted_properties(node, enforced.layout)
         returned = given_back(node, ours - self._units.returned() - properties.keys())
-        return Due(kept, properties, returned, moves)
+        return Due(found, properties, returned, moves)
 
     def ask(self, due: Due, drifted: Iterable[Drift]) -> None:
         """Once *due* is on disk; *drifted*: what others wrote before this turn."""

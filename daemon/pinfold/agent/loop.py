@@ -495,8 +495,9 @@ class Agent:
     def _go_on_beside(self, enforced: Enforced, drifted: Iterable[Drift]) -> None:
         """What takes longer than a turn may: on disk first."""
         due = self._beside.due(enforced, self._checkpoint.properties)
-        self._save(due.kept.into(replace(self._checkpoint, properties=due.places)))
-        self._kept = due.kept
+        kept = replace(self._kept, files=due.found)
+        self._save(kept.into(replace(self._checkpoint, properties=due.places)))
+        self._kept = kept
         self._beside.ask(due, drifted)
 
     def _loaded(self) -> bool:
