@@ -169,11 +169,12 @@ class NodeCgroups:
         node: Node,
         ledger: Ledger,
         node_shared: CpuSet,
+        layout: Layout,
         kept: Kept,
         commit: Callable[[Kept], None],
         written: Callable[[], None] = lambda: None,
     ) -> Enforced:
-        """Make *ledger* true; *kept* is what is on disk.
+        """Make *ledger* true, which is *layout* as things are now; *kept* is what is on disk.
 
         *commit* puts on disk what is about to be replaced; where it raises, nothing has been written yet. *written* is
         called between the writes and the look at what came of them.
@@ -187,8 +188,8 @@ class NodeCgroups:
             written()
             self.known.stir(Stirred(everywhere=True))
             node = self.look(node.tree, ledger, node.topology, node.found, node.names, node.refused)
-        for _ in range(ROUNDS):
             layout = wanted(node, ledger, node_shared)
+        for _ in range(ROUNDS):
             node = self._weighed(node, layout)
             writes = ordered(node.held, layout)
             node = replace(node, found=noted(node.found, node.held, writes))
@@ -213,6 +214,7 @@ class NodeCgroups:
             if overwritten := _overwritten(layout, before, done, node.held):
                 break
             node = replace(node, refused=node.refused | _refused(done, node))
+            layout = wanted(node, ledger, node_shared)
         drift = verify(layout, node.held, node.topology.online)
         hidden = layout.shrunk and self._tasks.hidden
         return Enforced(node, kept, layout, outcomes, drift, overwritten, hidden)

@@ -402,9 +402,9 @@ class Agent:
         if not self._layout.wants:  # the first turn of this process: the one before may have died amid its work
             managed = (one for uid, one in picture.tree.pods.items() if uid in self._checkpoint.ledger.entries)
             node = replace(node, found=overlooked(node.found, managed, node.held))
-        before = wanted(node, decided.ledger, decided.node_shared)
+        layout = wanted(node, decided.ledger, decided.node_shared)
         differs = _places(verify(self._layout, node.held, self._topology.online))  # from what was made: others wrote
-        unmade = verify(before, node.held, self._topology.online)
+        unmade = verify(layout, node.held, self._topology.online)
         drifted = [one for one in unmade if (one.path, one.file) in differs]
         known = {pod.uid: pod.full_name for pod in picture.pods}
         promised = promises(node, decided.ledger)
@@ -426,7 +426,7 @@ class Agent:
             self.sources.overlook_writes()
             self._cgroups.known.stir(self.sources.stirred())
 
-        enforced = self._cgroups.enforce(node, decided.ledger, decided.node_shared, self._kept, commit, written)
+        enforced = self._cgroups.enforce(node, decided.ledger, decided.node_shared, layout, self._kept, commit, written)
         drifting = {one.path for one in enforced.drift}
         self._narrowing.stands(Standing.of(enforced.node, decided.ledger, drifting))
         self._newcomers, confined = self._newcomers.verified(promised, unmade, enforced.drift, self._now())

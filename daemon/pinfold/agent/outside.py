@@ -125,7 +125,8 @@ def release(config: Config, *, dry_run: bool = False) -> Release:
             warnings = (f"{error} What Pinfold wrote is read off the kernel.",)
             kept = Kept(adopted(tree, cgroups.look(tree, Ledger(), topology, {}, {}).held))
         node = cgroups.look(tree, Ledger(), topology, kept.files, {})
-        writes = ordered(node.held, wanted(node, Ledger(), topology.online))
+        layout = wanted(node, Ledger(), topology.online)
+        writes = ordered(node.held, layout)
         properties = given_back(node, checkpoint.properties)
         with closing(Guard()) as guard:
             try:
@@ -148,7 +149,7 @@ def release(config: Config, *, dry_run: bool = False) -> Release:
         kept = replace(kept, irqs=guarded.moves)
         if properties:  # systemd has written by now: what it left is given back by file
             node = cgroups.look(tree, Ledger(), topology, node.found, {})
-        enforced = cgroups.enforce(node, Ledger(), topology.online, kept, commit)
+        enforced = cgroups.enforce(node, Ledger(), topology.online, layout, kept, commit)
         told = (*warnings, *([fault] if fault else ()), *guarded.warnings)
         done = Release(writes, irqs, enforced, guarded, told, properties, deaf=bool(fault))
         if done.is_whole:

@@ -89,8 +89,10 @@ class Cgroupfs:
         texts: dict[str, str] = {}
         with suppress(CgroupGoneError), self._directory(path) as directory:
             for file in files:
-                with suppress(CgroupGoneError):
+                try:
                     texts[file] = _read(directory, path, file)
+                except CgroupGoneError:  # not `suppress`: this is most of what a look does
+                    continue
         return texts
 
     def write(self, path: CgroupPath, file: str, value: str) -> None:

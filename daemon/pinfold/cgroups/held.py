@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from pinfold.cgroups.paths import CgroupPath, File
+from pinfold.cgroups.paths import ROOT, CgroupPath, File
 from pinfold.cpuset import CpuSet, NodeSet
 
 FILES = (
@@ -27,6 +27,9 @@ FILES = (
     File.MEMORY_LOW,
     File.MEMORY_MIN,
 )
+FILES_OF_ROOT = tuple(file for file in FILES if file is not File.PROCS)
+"""Without the thousand kernel threads: that it has tasks stops nobody from enabling controllers in the root cgroup."""
+FILES_BELOW = tuple(file for file in FILES if file is not File.ISOLATED)
 
 MEMBER = "member"
 
@@ -99,7 +102,7 @@ class Reading(Protocol):
 
 def held(reading: Reading, paths: Iterable[CgroupPath]) -> dict[CgroupPath, CpusetState]:
     """Read the cgroups *paths*; those that are gone are left out."""
-    texts = ((path, reading.read_all(path, FILES)) for path in paths)
+    texts = ((path, reading.read_all(path, FILES_OF_ROOT if path == ROOT else FILES_BELOW)) for path in paths)
     # Every cgroup but the root has cgroup.events, every one has cgroup.subtree_control.
     return {path: state(files) for path, files in texts if File.SUBTREE_CONTROL in files}
 

@@ -76,6 +76,8 @@ class Want:
         return {file: str(value) for file, value in values.items() if value is not None}
 
 
+_PARTS = tuple(one.name for one in fields(Want))
+
 Piece = tuple[CgroupPath, Want]
 """A part of a layout; several may speak of one cgroup, each of other files."""
 
@@ -135,9 +137,10 @@ def merged(pieces: Iterable[Piece]) -> dict[CgroupPath, Want]:
     """One want for each cgroup; of two pieces that speak of one file the earlier holds."""
     wants: dict[CgroupPath, Want] = {}
     for path, piece in pieces:
-        first = wants.setdefault(path, piece)
-        missing = {one.name: getattr(piece, one.name) for one in fields(Want) if getattr(first, one.name) is None}
-        wants[path] = replace(first, **missing)
+        if (first := wants.setdefault(path, piece)) is not piece:
+            missing = {name: value for name in _PARTS if (value := getattr(piece, name)) is not None}
+            missing = {name: value for name, value in missing.items() if getattr(first, name) is None}
+            wants[path] = replace(first, **missing) if missing else first
     return wants
 
 
