@@ -6,7 +6,7 @@ be read, the last picture stays whole.
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -56,30 +56,46 @@ class Manifests:
     def drain(self) -> bool:
         """Take what inotify has to say; whether the picture is another one now."""
         touched: set[str] = set()
+        lost = False
         for event in self._inotify.read(timeout=0):
             touched.add(event.name)
             if event.wd == self._watch and event.mask & _LOST:
                 self._watch = None
             if event.mask & flags.Q_OVERFLOW:
-                touched.update(self._files)
-        return bool(touched) and self.refresh(touched)
+                lost = True
+        if lost:
+            self._files = {}
+        # A mounted ConfigMap exchanges ``..data``, through which all its files are links.
+        everything = lost or any(name.startswith("..") for name in touched)
+        return (lost or bool(touched)) and self._look(None if everything else frozenset(touched))
 
-    def refresh(self, touched: Iterable[str] = ()) -> bool:
-        """Look for files whose stamp changed, and at those that were *touched* whatever their stamp says.
+    def refresh(self) -> bool:
+        """Look for files whose stamp changed; whether the picture is another one now.
+
+        For the timer: a directory that was not there before, or one whose filesystem has no inotify.
+        """
+        return self._look(None)
+
+    def _look(self, touched: frozenset[str] | None) -> bool:
+        """Read the files that were *touched*, whatever their stamp says; None: all whose stamp is another.
 
         Before 6.13 two writes within one tick of the kernel's clock, 4 ms, leave the same times behind.
-        For the timer too: a directory that was not there before, or one whose filesystem has no inotify.
         """
         try:
             if self._watch is None:
+                touched = None
                 self._watch = self._inotify.add_watch(self._directory, _MASK)
             names = sorted(path.name for path in self._directory.iterdir() if not path.name.startswith("."))
         except OSError as error:
             self._watch = None
             message = f"cannot be read: {error.strerror}. Name a directory of pod manifests that is there."
             return self._show(replace(self.picture, faults=(_fault(self._directory, message),)))
-        known = {name: file for name, file in self._files.items() if name not in frozenset(touched)}
-        files = {name: self._file(name, known.get(name)) for name in names}
+        files = {
+            name: self._files[name]
+            if touched is not None and name not in touched and name in self._files
+            else self._file(name, self._files.get(name) if touched is None else None)
+            for name in names
+        }
         self._files = {name: file for name, file in files.items() if file is not None}
         objects = {where: pod for file in self._files.values() for where, pod in file.documents.objects.items()}
         faults = tuple(fault for file in self._files.values() for fault in file.documents.faults)
