@@ -134,6 +134,25 @@ def test_without_rights_and_metrics_there_are_none(tmp_path: Path) -> None:
     assert groups == {"", "events.k8s.io"}
 
 
+def test_what_the_configuration_asks_for_has_its_right(tmp_path: Path) -> None:
+    config = {
+        "onUnsatisfied": "evict",
+        "sources": {"kubelet": {"enabled": True}},
+        "report": {"nodeResourceTopology": True},
+    }
+    rules = named("ClusterRole", templated({"config": config}, tmp_path))["rules"]
+    of_overlays = [
+        rule
+        for overlay, role in (
+            ("overlays/evict", "pinfold"),
+            ("overlays/kubelet", "pinfold"),
+            ("overlays/numa-aware", "pinfold-node-resource-topology"),
+        )
+        for rule in named("ClusterRole", built(overlay), role)["rules"]
+    ]
+    assert sorted(map(str, rules)) == sorted(set(map(str, of_overlays)))
+
+
 def test_release_gives_back_with_the_daemons_rights_and_then_holds_none(tmp_path: Path) -> None:
     (running,) = named("DaemonSet", templated({}, tmp_path))["spec"]["template"]["spec"]["containers"]
     pod = named("DaemonSet", templated({"release": True}, tmp_path))["spec"]["template"]["spec"]
