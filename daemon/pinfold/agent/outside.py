@@ -1,50 +1,27 @@
-"""What the command line does without the loop: compare the kernel with the ledger, and give everything back."""
+"""Everything is given back, without the loop: what ``pinfold release`` does."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pinfold.agent.comparison import tree_of
 from pinfold.agent.enforcement import Enforced, Kept, NodeCgroups
-from pinfold.agent.systemd_units import tell
 from pinfold.cgroups.executor import Result
 from pinfold.cgroups.found import adopted
-from pinfold.cgroups.layout import Node
-from pinfold.cgroups.paths import ROOT, File
 from pinfold.cgroups.protocol import ordered
-from pinfold.cgroups.strangers import Owned, Stranger, strangers
 from pinfold.cgroups.systemd_bus import BusError, SystemdBus
 from pinfold.cgroups.systemd_properties import Values, given_back
-from pinfold.cgroups.tree import NoTree, Tree
-from pinfold.cgroups.verify import Drift, verify
 from pinfold.cgroups.wanted import wanted
 from pinfold.cgroups.writes import Write
 from pinfold.config import Config
 from pinfold.cpuset import CpuSet
-from pinfold.errors import PinfoldError
 from pinfold.interrupts.affinities import Ground, IrqId, Moves
 from pinfold.interrupts.files import IrqError
 from pinfold.interrupts.guard import Guard, Guarded
 from pinfold.planning.ledger import Ledger
-from pinfold.sources.bundles import Bundles
-from pinfold.state import Checkpoint, StateDirectory, StateError, boot_id, load
+from pinfold.state import Checkpoint, StateDirectory, StateError, boot_id
 from pinfold.topology.sysfs import read_topology
-
-
-class NodeError(PinfoldError):
-    """This node has no kubepods cgroup to look at, or no checkpoint to compare it with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """The kernel against the ledger."""
-
-    ledger: Ledger
-    drift: tuple[Drift, ...]
-    strangers: tuple[Stranger, ...] | None = None
-    """None: nobody looked."""
-    hidden: bool = False
-    """Some processes lie in a PID namespace that we do not see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,40 +50,6 @@ class Release:
         )
 
 
-def compare(config: Config, *, tasks: bool = False) -> Comparison:
-    """Read back what the kernel holds of the checkpoint's ledger; nothing is written. Raises PinfoldError.
-
-    *tasks*: look for those too that may run on what pods own and are no part of them.
-    """
-    checkpoint = load(Path(config.state_dir), boot_id())
-    if checkpoint is None:
-        raise NodeError(f"no checkpoint in {config.state_dir}: Pinfold has pinned nothing on this node.")
-    with closing(NodeCgroups(config)) as cgroups:
-        topology = read_topology(Path(config.sysfs_root))
-        tree = _tree(cgroups)
-        node = cgroups.look(
-            tree, checkpoint.ledger, topology, Kept.of(checkpoint).files, _names(tree, checkpoint.ledger)
-        )
-        layout = wanted(node, checkpoint.ledger, topology.online - checkpoint.ledger.owned)
-        drift = verify(layout, node.held, topology.online)
-        if not tasks:
-            return Comparison(checkpoint.ledger, drift)
-        hidden = "0" in (cgroups.fs.read_all(ROOT, (File.PROCS,)).get(File.PROCS) or "").split()
-        return Comparison(checkpoint.ledger, drift, tuple(strangers(_owned(node, checkpoint.ledger))), hidden)
-
-
-def _owned(node: Node, ledger: Ledger) -> Iterator[Owned]:
-    """Pools and slices whose cgroups are there."""
-    for uid, entry in ledger.entries.items():
-        if pod := node.tree.pods.get(uid):
-            if entry.cpus:
-                yield Owned(pod.path, entry.cpus)
-            slices = entry.slices
-            for one in pod.containers:
-                if cpus := slices.get(node.names.get(one.id or "", "")):
-                    yield Owned(one.path, cpus)
-
-
 def release(config: Config, *, dry_run: bool = False) -> Release:
     """Give everything back as it was found. Raises PinfoldError: StateError while a daemon runs, which would pin anew.
 
@@ -115,7 +58,7 @@ def release(config: Config, *, dry_run: bool = False) -> Release:
     boot = boot_id()
     with closing(StateDirectory(Path(config.state_dir))) as state, closing(NodeCgroups(config)) as cgroups:
         topology = read_topology(Path(config.sysfs_root))
-        tree = _tree(cgroups)
+        tree = tree_of(cgroups)
         warnings: tuple[str, ...] = ()
         checkpoint = Checkpoint()
         try:
@@ -161,27 +104,9 @@ def _told(properties: Values) -> str:
     """Give *properties* back; why systemd could not be told, empty where it was."""
     try:
         with closing(SystemdBus()) as bus:
+            from pinfold.agent.systemd_units import tell  # which logs: that library is half the time of a command
+
             tell(bus, properties)
     except BusError as error:
         return f"{error} What systemd was told to keep in its slices, it keeps."
     return ""
-
-
-def _tree(cgroups: NodeCgroups) -> Tree:
-    tree = cgroups.discover()
-    if isinstance(tree, NoTree):
-        raise NodeError(tree.message)
-    return tree
-
-
-def _names(tree: Tree, ledger: Ledger) -> Mapping[str, str]:
-    """Runtime's id → container name, as the bundles have it; only names that the ledger knows in that pod."""
-    bundles = Bundles()
-    names: dict[str, str] = {}
-    for pod in tree.pods.values():
-        known = {one.name for one in ledger.entries[pod.uid].containers} if pod.uid in ledger.entries else set()
-        for container in pod.containers:
-            bundle = bundles.name_of(container.id) if container.id else None
-            if container.id and bundle and bundle.name in known:
-                names[container.id] = bundle.name
-    return names

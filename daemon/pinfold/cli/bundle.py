@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pinfold import __version__
+from pinfold.agent.comparison import NodeError
 from pinfold.agent.enforcement import NodeCgroups
-from pinfold.agent.outside import NodeError
 from pinfold.cgroups.held import FILES
 from pinfold.cgroups.paths import CgroupPath, File
 from pinfold.cgroups.tree import NoTree

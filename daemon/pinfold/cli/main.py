@@ -63,10 +63,10 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"pinfold {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_run, _install, _uninstall, _bundle, _completion):
-        add(commands)
     for add in (_status, _explain, _top, _events, _topology, _plan, _verify, _release, _config, _version):
         add(commands).add_argument("-o", "--output", choices=["text", "json"], default="text")
+    for add_plain in (_run, _install, _uninstall, _bundle, _completion):
+        add_plain(commands)
     return top
 
 

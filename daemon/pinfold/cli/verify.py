@@ -3,7 +3,7 @@
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 
-from pinfold.agent.outside import Comparison, compare
+from pinfold.agent.comparison import Comparison, compare
 from pinfold.cgroups.strangers import Kind, Stranger
 from pinfold.cli.configuration import configured
 from pinfold.cli.node_map import Json
