@@ -5,7 +5,8 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from pinfold.agent.outside import NodeError, release
+from pinfold.agent.comparison import NodeError
+from pinfold.agent.outside import release
 from pinfold.cli.release import told
 from pinfold.cli.terminal import plain
 from pinfold.cli.unit import UNIT, check_host, systemctl
