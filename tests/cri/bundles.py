@@ -29,9 +29,10 @@ _MOUNTS: Final = (
 class Bundles:
     scope, leaf = "crio", "crio-"
 
-    def __init__(self, program: Literal["crun", "runc"], driver: Literal["systemd", "cgroupfs"]) -> None:
-        self._program = [program, *(["--systemd-cgroup"] if driver == "systemd" else [])]
+    def __init__(self, driver: Literal["systemd", "cgroupfs"]) -> None:
         self._driver = driver
+        self._programs: dict[str, str] = {}
+        """Container's id → crun or runc, as the pod's runtime class says."""
         _ROOTFS.mkdir()
         image.unpack(_ROOTFS)
 
@@ -44,49 +45,59 @@ class Bundles:
 
     def create(self, pod: RunningPod, container: Json, attempt: int) -> str:
         container_id = os.urandom(32).hex()
+        self._programs[container_id] = pod.spec["spec"]["runtimeClassName"]
         bundle = _STORAGE / container_id / "userdata"
         bundle.mkdir(parents=True)
         config = self._config(pod, container, attempt, container_id)
         (bundle / "config.json").write_text(json.dumps(config))
         # What a container says goes nowhere: were it a pipe, whoever reads it would wait for the container's end.
         with (bundle / "log").open("w") as log:
-            argv = [*self._program, "create", "--bundle", str(bundle), container_id]
+            argv = [*self._program(container_id), "create", "--bundle", str(bundle), container_id]
             subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         return container_id
 
     def start(self, container_id: str) -> None:
-        self._run("start", container_id)
+        self._run(container_id, "start", container_id)
 
     def exec(self, container_id: str, argv: tuple[str, ...]) -> Ran:
         done = subprocess.run(
-            [*self._program, "exec", container_id, *argv], stdin=subprocess.DEVNULL, capture_output=True, check=False
+            [*self._program(container_id), "exec", container_id, *argv],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
         )
         return Ran(done.returncode, (done.stdout + done.stderr).decode())
 
     def update(self, container_id: str, limits: Limits) -> None:
         resources = json.dumps(_resources(limits)).encode()
-        subprocess.run([*self._program, "update", "--resources", "-", container_id], input=resources, check=True)
+        argv = [*self._program(container_id), "update", "--resources", "-", container_id]
+        subprocess.run(argv, input=resources, check=True)
 
     def stop(self, container_id: str, grace_s: int) -> None:
         until = time.monotonic() + grace_s
         if grace_s:
-            self._run("kill", container_id, "TERM")
+            self._run(container_id, "kill", container_id, "TERM")
         while time.monotonic() < until and not self.has_ended(container_id):
             time.sleep(0.1)
         if not self.has_ended(container_id):
-            self._run("kill", container_id, "KILL")
+            self._run(container_id, "kill", container_id, "KILL")
         while not self.has_ended(container_id):
             time.sleep(0.1)
 
     def remove(self, container_id: str) -> None:
-        self._run("delete", "--force", container_id)
+        self._run(container_id, "delete", "--force", container_id)
+        del self._programs[container_id]
         shutil.rmtree(_STORAGE / container_id)
 
     def has_ended(self, container_id: str) -> bool:
-        return bool(json.loads(self._run("state", container_id))["status"] == "stopped")
+        return bool(json.loads(self._run(container_id, "state", container_id))["status"] == "stopped")
 
-    def _run(self, *argv: str) -> str:
-        done = subprocess.run([*self._program, *argv], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    def _program(self, container_id: str) -> list[str]:
+        return [self._programs[container_id], *(["--systemd-cgroup"] if self._driver == "systemd" else [])]
+
+    def _run(self, container_id: str, *argv: str) -> str:
+        words = [*self._program(container_id), *argv]
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{argv}: {done.stderr.decode()}")
         return done.stdout.decode()

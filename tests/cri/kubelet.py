@@ -25,7 +25,12 @@ class Started:
     attempt: int
     id: str
     cgroup: Path
-    removed: bool = False
+    removed_at: float | None = None
+    """The machine's uptime."""
+
+    @property
+    def removed(self) -> bool:
+        return self.removed_at is not None
 
     @property
     def record(self) -> str:
@@ -52,6 +57,11 @@ class RunningPod:
 class Ran(NamedTuple):
     exit_code: int
     stdout: str
+
+
+def uptime_s() -> float:
+    """On the clock of /proc/uptime."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Runtime(Protocol):
@@ -149,11 +159,11 @@ class Kubelet:
         probe.folder(pod["metadata"]["uid"]).mkdir(parents=True)
         with self._one_at_a_time:
             cgroup = self._cgroups.create(pod)
-        return RunningPod(pod, cgroup, time.clock_gettime(time.CLOCK_BOOTTIME))
+        return RunningPod(pod, cgroup, uptime_s())
 
     def _remove(self, started: Started) -> None:
         self._runtime.remove(started.id)
-        started.removed = True
+        started.removed_at = uptime_s()
 
     def _cgroup_of(self, running: RunningPod, container_id: str) -> Path:
         if self._driver == "systemd":

@@ -181,9 +181,9 @@ def _runtimes(names: list[str], driver: Literal["systemd", "cgroupfs"]) -> Itera
     containerd = None
     for number, name in enumerate(names):
         meta = {"name": name, "namespace": "life", "uid": pods.uid(number)}
-        pod = {**POD, "metadata": meta, "spec": {**POD["spec"], "runtimeClassName": name}}
+        pod = {**POD, "metadata": meta, "spec": {**POD["spec"], "runtimeClassName": "crun" if name == "crio" else name}}
         if name == "crio":
-            yield Bundles("crun", driver), pod
+            yield Bundles(driver), pod
         else:
             containerd = containerd or Containerd(driver)
             yield OverCri(containerd.runtime), pod

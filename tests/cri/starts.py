@@ -9,7 +9,8 @@ instruction was allowed; what it was promised is what the kernel has for it once
 - prompt: the API server tells Pinfold of a pod before the kubelet makes its cgroup.
 - late: it tells up to five seconds after; such a pod may be on no CPU that another one owns, and is narrowed then.
 - busy: as prompt, while two hundred other pods change all the time and its metrics are scraped without a pause.
-- stopped: the daemon is stopped for two seconds in the middle of each wave: its counters must say what the probes saw.
+- stopped: the daemon is stopped at the beginning of each wave, for two seconds more than it takes that an entrypoint
+  runs: its counters must say what the probes saw, but for containers that came and went meanwhile.
 
 Prints a line for each phase and for each birth outside; the last line is all of it as JSON.
 """
@@ -26,13 +27,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.apiserver.server import LocalApiServer
 from tests.cri import pods, probe
+from tests.cri.bundles import Bundles
 from tests.cri.containerd import Containerd
-from tests.cri.kubelet import Kubelet, RunningPod
+from tests.cri.kubelet import Kubelet, RunningPod, Runtime, uptime_s
 from tests.cri.over_cri import OverCri
 from tests.cri.pods import KINDS, Kind
 from tests.cri.quantiles import of_histogram, of_values
@@ -81,16 +84,23 @@ class Starts:
         self._next = 0
         self._random = random.Random(7)
         self._resident: Settled | None = None
+        self._resumed_at = 0.0
+        """When the daemon went on that had been stopped."""
 
     def phase(
-        self, count: int, *, pinned: bool = True, late: bool = False, during: Callable[[], None] | None = None
+        self,
+        count: int,
+        *,
+        pinned: bool = True,
+        late: bool = False,
+        during: Callable[[Sequence[int]], None] | None = None,
     ) -> Tally:
         """Start *count* pods, a wave at a time; *during* runs beside each wave; without *pinned* nobody looks."""
         tally = Tally()
         while tally.pods < count:
             wave = [self._next + place for place in range(min(self._at_once, count - tally.pods))]
             self._next += len(wave)
-            beside = threading.Thread(target=during) if during else None
+            beside = threading.Thread(target=during, args=(wave,)) if during else None
             if beside:
                 beside.start()
             running = _together(wave, lambda number: self._start(number, late))
@@ -109,6 +119,14 @@ class Starts:
                 self._judge(settled, tally)
             _together(running, self._delete)
         return tally
+
+    def stop(self, daemon: Daemon, wave: Sequence[int]) -> None:
+        """Stop the daemon for as long as it takes that some entrypoints run, and STOPPED_S at least."""
+        daemon.process.send_signal(signal.SIGSTOP)
+        until("an entrypoint runs", lambda: any(list(probe.folder(pods.uid(number)).glob("*")) for number in wave), 300)
+        time.sleep(STOPPED_S)
+        daemon.process.send_signal(signal.SIGCONT)
+        self._resumed_at = uptime_s()
 
     def keep_resident(self) -> None:
         pod = self._start(RESIDENT, late=False)
@@ -154,6 +172,9 @@ class Starts:
         if "init" in own:  # it ends before any slice is there, and may use the whole pool
             own["init"] = pool
         born = {one.container: probe.born(running.uid, one.record) for one in running.started}
+        gone = [one.container for one in running.started if one.removed_at and one.removed_at < self._resumed_at]
+        for name in gone:  # nobody can have seen it: it is no witness
+            del born[name]
         alone = pool or frozenset().union(*slices.values())
         return Settled(number, kind, born, pool, own, alone, min(one.up_s for one in born.values()), late)
 
@@ -306,15 +327,20 @@ def _counters(daemon: Daemon) -> tuple[int, int]:
 
 
 def play(args: argparse.Namespace) -> dict[str, Any]:
-    containerd = Containerd(args.driver)
-    print(containerd.version(), flush=True)
+    if args.runtime == "crio":
+        runtime: Runtime = Bundles(args.driver)
+        version = "bundles as CRI-O makes them"
+    else:
+        containerd = Containerd(args.driver)
+        runtime, version = OverCri(containerd.runtime), containerd.version()
+    print(version, flush=True)
     with LocalApiServer() as api:
-        kubelet = Kubelet(OverCri(containerd.runtime), args.driver)
+        kubelet = Kubelet(runtime, args.driver)
         starts = Starts(api, kubelet, args.at_once)
         kubepods = CGROUPS / ("kubepods.slice" if args.driver == "systemd" else "kubepods")
         partition = (kubepods / "cpuset.cpus.exclusive").exists() or _remote_partitions()
         way = "shrink" if args.shrink or not partition else "partition"
-        result: dict[str, Any] = {"runtime": containerd.version(), "way": way}
+        result: dict[str, Any] = {"runtime": version, "way": way}
         if args.floor:
             result["floor"] = _measured_floor(starts, way, kubepods, args.floor)
             print("floor", json.dumps(result["floor"]), flush=True)
@@ -327,7 +353,7 @@ def play(args: argparse.Namespace) -> dict[str, Any]:
             ("prompt", args.prompt, False, None),
             ("late", args.late, True, None),
             ("busy", args.busy, False, None),
-            ("stopped", args.stopped, False, lambda: _stop(daemon)),
+            ("stopped", args.stopped, False, partial(starts.stop, daemon)),
         ):
             before = _counters(daemon)
             if name == "busy" and count:
@@ -353,13 +379,6 @@ def play(args: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def _stop(daemon: Daemon) -> None:
-    time.sleep(1)
-    daemon.process.send_signal(signal.SIGSTOP)
-    time.sleep(STOPPED_S)
-    daemon.process.send_signal(signal.SIGCONT)
-
-
 def _remote_partitions() -> bool:
     return any(CGROUPS.glob("*/cpuset.cpus.exclusive")) or (CGROUPS / "cpuset.cpus.isolated").exists()
 
@@ -379,6 +398,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--driver", choices=("systemd", "cgroupfs"), default="systemd")
+    add("--runtime", choices=("containerd", "crio"), default="containerd", help="crio: its layout, and no sandbox")
     add("--shrink", action="store_true", help="the fallback, where the kernel has partitions too")
     add("--at-once", type=int, default=8)
     for name, count in (("floor", 8), ("prompt", 16), ("late", 8), ("busy", 8), ("stopped", 8)):
