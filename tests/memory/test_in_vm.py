@@ -16,6 +16,6 @@ KERNELS = [
 @pytest.mark.vm
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_a_protected_cache_stays_and_running_pods_memory_moves(kernel: Kernel) -> None:
-    done = run_in_vm(["python3", "-m", "tests.memory.in_guest"], kernel=kernel, timeout_s=900)
+    done = run_in_vm(["python3", "-m", "tests.memory.in_guest"], kernel=kernel, mem_mib=320, timeout_s=900)
     assert done.status == 0, done.output[-6000:]
     assert " 0 failed" in done.output

@@ -10,6 +10,7 @@ from pinfold.cgroups.held import CpusetState, Held
 from pinfold.cgroups.layout import Enforcement, Node
 from pinfold.cgroups.paths import ROOT, CgroupPath, File
 from pinfold.cgroups.protocol import ordered
+from pinfold.cgroups.reclaim import WEAK_LOW
 from pinfold.cgroups.tree import ContainerCgroup, Driver, PodCgroup, Tree
 from pinfold.cgroups.verify import verify
 from pinfold.cgroups.wanted import wanted
@@ -206,6 +207,11 @@ def test_a_pod_without_a_pool_is_protected_until_its_last_process_has_gone(tmp_p
     bench.appear(1)
     bench.start()
     assert bench.status(1).protection == Protection(Level.LOW, 64 << 20)
+    (tmp_path / "sys/kernel/mm/lru_gen").mkdir(parents=True)
+    (tmp_path / "sys/kernel/mm/lru_gen/enabled").write_text("0x0007\n")
+    assert WEAK_LOW in bench.turn().warnings
+    (tmp_path / "sys/kernel/mm/lru_gen/enabled").write_text("0x0000\n")
+    assert WEAK_LOW not in bench.turn().warnings
     assert {bench.fs.texts[path, File.MEMORY_LOW] for path in (K, at)} == {str(64 << 20)}
     bench.take(1)
     bench.turn()

@@ -206,6 +206,8 @@ def play(*, pinned_by_pinfold: bool, with_bus: bool, levels: tuple[str, ...]) ->
     if played.daemon:
         held = stopped(played)
         passed, failed = passed + held, failed + (not held)
+    for raw in played.pods.values():
+        played.node.delete_pod(raw["metadata"]["uid"])
     return passed, failed
 
 

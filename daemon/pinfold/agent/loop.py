@@ -42,6 +42,7 @@ from pinfold.cgroups.newcomers import Newcomers, promises, unseen
 from pinfold.cgroups.numa_stat import Bytes
 from pinfold.cgroups.partitions import held_by_others
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, holds
+from pinfold.cgroups.reclaim import WEAK_LOW, is_multi_gen
 from pinfold.cgroups.tree import NoTree, Tree
 from pinfold.cgroups.verify import Drift, verify
 from pinfold.cgroups.wanted import wanted
@@ -53,6 +54,7 @@ from pinfold.interrupts.guard import Guard, Guarded
 from pinfold.planning.ledger import Ledger
 from pinfold.planning.planner import Plan, World, plan
 from pinfold.planning.policy import MemoryPolicy
+from pinfold.planning.protection import Level
 from pinfold.planning.reasons import Decision, Outcome
 from pinfold.planning.words import event, trap_event
 from pinfold.pods.model import InvalidPod, Pod, PodUid
@@ -601,6 +603,7 @@ class Agent:
                 *((self._publisher.fault,) if self._publisher and self._publisher.fault else ()),
                 *self._guarded.warnings,
                 *self._beside.warnings(),
+                *self._weakly_protected(decided.ledger),
                 *self._fights(),
                 *self._others(),
                 *not_isolated(decided.ledger, kernel),
@@ -611,6 +614,10 @@ class Agent:
         self._snapshot = replace(after, generation=after.generation + changed, at=self._now())
         if self._publisher:
             self._publisher.tell(self._snapshot)
+
+    def _weakly_protected(self, ledger: Ledger) -> tuple[str, ...]:
+        asked = any(one.level is Level.LOW for one in ledger.protections.values())
+        return (WEAK_LOW,) if asked and is_multi_gen(Path(self.config.sysfs_root)) else ()
 
     def _fights(self) -> Iterable[str]:
         for path in sorted(self._patience.fought):
