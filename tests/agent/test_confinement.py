@@ -205,11 +205,11 @@ def test_who_was_narrowed_beside_the_loop_is_measured_and_told_where_it_ran_befo
     assert counted(counters, "container", "verified") == 1
     assert late(counters) == (0, counted_late)
     assert late(bench.turn().counters) == (0, counted_late), "it is told once"
-    assert bench.agent._kept.files[ENGINE][File.CPUS].found == "", "what Pinfold wrote is given back"
+    assert bench.agent._books.kept.files[ENGINE][File.CPUS].found == "", "what Pinfold wrote is given back"
 
 
 def test_what_was_narrowed_by_a_pinfold_that_died_right_then_is_given_back(bench: Bench) -> None:
     narrowed(bench, was_running=False)
     agent = bench.start()
     bench.turn()
-    assert agent._kept.files[ENGINE][File.CPUS].found == ""
+    assert agent._books.kept.files[ENGINE][File.CPUS].found == ""

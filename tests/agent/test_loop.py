@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pinfold.agent.loop import APPEARS_WITHIN_S
+from pinfold.agent.showing import APPEARS_WITHIN_S
 from pinfold.cpuset import NodeSet
 from pinfold.pods.model import QosClass
 from pinfold.report.snapshot import Mode

@@ -15,6 +15,7 @@ import structlog
 
 from pinfold import __version__
 from pinfold.agent.beside import Beside
+from pinfold.agent.books import Books
 from pinfold.agent.chronicle import Chronicle
 from pinfold.agent.decision import Made
 from pinfold.agent.enforcement import Enforced, Kept, NodeCgroups
@@ -22,21 +23,21 @@ from pinfold.agent.evicting import candidates, own_pod
 from pinfold.agent.evictor import Evictor
 from pinfold.agent.handover import Handover
 from pinfold.agent.irqs import Irqs
-from pinfold.agent.kernel_view import not_isolated, pods_in_kernel
+from pinfold.agent.kernel_view import not_isolated
 from pinfold.agent.kubelet import completed, differing
 from pinfold.agent.narrowing import Narrowing
 from pinfold.agent.patience import FIRST_S, Patience
 from pinfold.agent.publisher import TopologyPublisher
 from pinfold.agent.rebuild import rebuilt
+from pinfold.agent.showing import Showing
 from pinfold.agent.sources import Sources
 from pinfold.agent.witness import Witness
 from pinfold.cgroups import watch
 from pinfold.cgroups.executor import Result
 from pinfold.cgroups.files import CgroupError
 from pinfold.cgroups.found import adopted, left_by_kubelet, narrowed, overlooked
-from pinfold.cgroups.held import Held
 from pinfold.cgroups.known import Stirred
-from pinfold.cgroups.layout import Kind, Layout, Node
+from pinfold.cgroups.layout import Kind, Layout
 from pinfold.cgroups.newborns import Standing
 from pinfold.cgroups.newcomers import Newcomers, promises, unseen
 from pinfold.cgroups.numa_stat import Bytes
@@ -63,16 +64,14 @@ from pinfold.report.alone import Alone
 from pinfold.report.counters import Evictions
 from pinfold.report.event_sender import EventSender
 from pinfold.report.events import EventCounts, EventType, Occurrence
-from pinfold.report.snapshot import Exclusivity, Interrupts, Mode, PodInKernel, PodStatus, Snapshot, pod_statuses
+from pinfold.report.snapshot import Exclusivity, Interrupts, Mode, PodInKernel, Snapshot
 from pinfold.sources.kubelet_config import KubeletConfig
 from pinfold.sources.kubelet_state import Peace
 from pinfold.sources.picture import Objects
 from pinfold.sources.wakeup import Timer
-from pinfold.state import Checkpoint, StateDirectory, StateError, boot_id
+from pinfold.state import StateDirectory
 from pinfold.topology.sysfs import glance, read_topology
 
-APPEARS_WITHIN_S = 60.0
-"""A pod whose cgroup has not appeared for so long is told about: its CPUs lie idle."""
 RETRY_S = 60.0
 """A partition that the kernel refused is tried again after so long."""
 HIDDEN_TASKS = (
@@ -114,29 +113,24 @@ class Agent:
     ) -> None:
         self.config = config
         """With what was taken over from the kubelet."""
-        self._state, self._clock, self._now = state, clock, now
-        self._boot = boot_id()
+        self._clock, self._now = clock, now
         self._cgroups = cgroups or NodeCgroups(config)
         self._capability = self._cgroups.capability({})
         self._glance = glance(Path(config.sysfs_root))
         self._topology = read_topology(Path(config.sysfs_root))
         self._policy, self._warnings = policy(config, self._topology)
         self._chronicle = Chronicle(now)
-        self._checkpoint = Checkpoint()
-        self._kept = Kept()
-        self._lost = not self._loaded()
-        """The checkpoint was lost: whose pins these are must be read off the kernel."""
-        self._is_first = not self._checkpoint.generation
+        self._books = Books(state)
+        if self._books.fault:
+            self._chronicle.failed(self._books.fault)
+        self._is_first = not self._books.checkpoint.generation
         """No Pinfold looked after this node before, as far as it is known."""
         copy = config.sources.kubelet.import_state
-        imported = Path(copy) if copy and self._is_first and not self._lost else None
+        imported = Path(copy) if copy and self._is_first and not self._books.is_lost else None
         self._handover = Handover(Path(config.sources.kubelet.root_dir), imported)
         self._planned: tuple[World, Ledger, Plan] | None = None
         """The last plan, and what it was made of: the same makes the same."""
-        self._view: tuple[Held, Tree, Mapping[str, str], tuple[Drift, ...], Mapping[PodUid, PodInKernel]] | None = None
-        """The last view of the pods in the kernel, and what it was made of."""
-        self._shown: tuple[tuple[Pod, ...], Plan, Mapping[PodUid, PodInKernel], tuple[PodStatus, ...]] | None = None
-        """The last status of the pods, and what it was made of."""
+        self._showing = Showing()
         self._layout = Layout()
         self._newcomers = Newcomers()
         self._witness = Witness(self.cgroup_files, clock=clock)
@@ -152,7 +146,6 @@ class Agent:
         self._hidden: tuple[str, ...] = ()
         self._held_by_others: Mapping[CgroupPath, CpuSet] | None = None
         """None: nobody has looked yet."""
-        self._unseen_since: dict[PodUid, float] = {}
         self._refused_at: dict[PodUid, float] = {}
         self._look_at_s = float("inf")
         """When the next turn is due though nothing rings."""
@@ -278,7 +271,7 @@ class Agent:
         self._chronicle.invalid(invalid)
         tree = self._cgroups.discover()
         if isinstance(tree, NoTree):
-            decided = plan(World(self._topology, self._policy, _active(pods)), self._checkpoint.ledger)
+            decided = plan(World(self._topology, self._policy, _active(pods)), self._books.checkpoint.ledger)
             self._publish(began, pods, invalid, decided, {}, Mode.OBSERVING, tree.message)
             again = bool(self.sources.watch({ROOT}))
             self._cgroups.known.hear(self.sources.heard)
@@ -290,7 +283,7 @@ class Agent:
         self._take_narrowed(pods)
         found = self.sources.peace()
         peace = self._peace = found if found.certain else self._peace
-        if peace is None or ((self._lost or self._handover.pending) and not self.sources.synced):
+        if peace is None or ((self._books.is_lost or self._handover.pending) and not self.sources.synced):
             return False  # whose the cpusets are, or whose a pin is, is not known yet: all stays as it is
         if peace.cpusets:
             own = decided = self._decide(picture, peace)
@@ -299,19 +292,19 @@ class Agent:
             decided = self._handover.observe(_active(pods), self._policy, self._topology, self._kubelet)
         self._newcomers = self._newcomers.decided(own.ledger, self._now())
         enforced = self._enforce(picture, own, began)
-        self._lost = False
+        self._books.is_lost = False
         self._chronicle.reconciled(self._clock() - began, enforced)
         self._evict(own, pods)
         mode = Mode.ENFORCING if peace.cpusets else Mode.OBSERVING
         node = enforced.node
         if not peace.cpusets:
-            node = self._cgroups.look(tree, decided.ledger, self._topology, self._kept.files, picture.names)
-        kernel = self._viewed(node, enforced.drift)
+            node = self._cgroups.look(tree, decided.ledger, self._topology, self._books.kept.files, picture.names)
+        kernel = self._showing.view(node, enforced.drift)
         self._capability = self._cgroups.capability(enforced.node.held)
         if self._due or self._snapshot is None:
             self._memory = self._cgroups.memory(tree, decided.ledger)
         self._publish(began, pods, invalid, decided, kernel, mode, peace.reason)
-        watched = watch.watched(tree, decided.ledger, self._kept.files, enforced.node.enforcement)
+        watched = watch.watched(tree, decided.ledger, self._books.kept.files, enforced.node.enforcement)
         partitions = {path for path, want in enforced.layout.wants.items() if want.partition not in {None, Kind.MEMBER}}
         again = self.sources.watch(watched, self._patience.muted, partitions)
         self._cgroups.known.hear(self.sources.heard)
@@ -323,7 +316,7 @@ class Agent:
         self._in_time = set()
         for one in self._narrowing.taken():
             path, value = one.newborn.path, str(one.newborn.cpus)
-            self._kept = replace(self._kept, files=narrowed(self._kept.files, path, value))
+            self._books.kept = replace(self._books.kept, files=narrowed(self._books.kept.files, path, value))
             self._newcomers, late = self._newcomers.narrowed(
                 one.newborn, one.seen_at, one.written_at, was_running=one.was_running
             )
@@ -338,9 +331,11 @@ class Agent:
         if ledger is not None:
             node = self._cgroups.look(tree, ledger, self._topology, {}, picture.names)
             owners = (pod for uid, pod in tree.pods.items() if uid in ledger.entries)
-            self._kept = replace(self._kept, files={**left_by_kubelet(owners, node.held), **self._kept.files})
+            self._books.kept = replace(
+                self._books.kept, files={**left_by_kubelet(owners, node.held), **self._books.kept.files}
+            )
         else:
-            ledger = self._checkpoint.ledger if not self._lost else self._rebuilt(picture)
+            ledger = self._books.checkpoint.ledger if not self._books.is_lost else self._rebuilt(picture)
         away = (ledger.entries.keys() | ledger.protections.keys()) - {pod.uid for pod in active}
         invalid = {one.uid for one in picture.invalid}
         lingering = {
@@ -355,7 +350,7 @@ class Agent:
         policy = self._policy if peace.mems else replace(self._policy, memory_policy=MemoryPolicy.NONE)
         devices = self.sources.devices(active)
         if self._held_by_others is None:
-            now = self._cgroups.look(tree, Ledger(), self._topology, self._kept.files, picture.names)
+            now = self._cgroups.look(tree, Ledger(), self._topology, self._books.kept.files, picture.names)
             self._held_by_others = held_by_others(now)
         topology = self._topology.without(CpuSet.union(self._held_by_others.values()))
         world = World(topology, policy, active, frozenset(lingering), stay, devices)
@@ -399,10 +394,10 @@ class Agent:
         self._refused_at = {uid: at for uid, at in self._refused_at.items() if began - at < RETRY_S}
         refused = frozenset(self._refused_at)
         node = self._cgroups.look(
-            picture.tree, decided.ledger, self._topology, self._kept.files, picture.names, refused
+            picture.tree, decided.ledger, self._topology, self._books.kept.files, picture.names, refused
         )
         if not self._layout.wants:  # the first turn of this process: the one before may have died amid its work
-            managed = (one for uid, one in picture.tree.pods.items() if uid in self._checkpoint.ledger.entries)
+            managed = (one for uid, one in picture.tree.pods.items() if uid in self._books.checkpoint.ledger.entries)
             node = replace(node, found=overlooked(node.found, managed, node.held))
         layout = wanted(node, decided.ledger, decided.node_shared)
         differs = _places(verify(self._layout, node.held, self._topology.online))  # from what was made: others wrote
@@ -413,7 +408,7 @@ class Agent:
         self._chronicle.started(
             unseen(self.sources.passed() - self._in_time, self._newcomers, node, decided.ledger), known
         )
-        save, looked = self._committing(decided.ledger), False
+        save, looked = self._books.committing(decided.ledger), False
 
         def commit(kept: Kept) -> None:
             nonlocal looked
@@ -428,7 +423,9 @@ class Agent:
             self.sources.overlook_writes()
             self._cgroups.known.stir(self.sources.stirred())
 
-        enforced = self._cgroups.enforce(node, decided.ledger, decided.node_shared, layout, self._kept, commit, written)
+        enforced = self._cgroups.enforce(
+            node, decided.ledger, decided.node_shared, layout, self._books.kept, commit, written
+        )
         drifting = {one.path for one in enforced.drift}
         self._narrowing.stands(Standing.of(enforced.node, decided.ledger, drifting))
         self._newcomers, confined = self._newcomers.verified(promised, unmade, enforced.drift, self._now())
@@ -475,50 +472,25 @@ class Agent:
         """Keep interrupts off the CPUs that the configuration says."""
 
         def commit_moves(moves: Moves) -> None:
-            commit(replace(self._kept, irqs=moves))
+            commit(replace(self._books.kept, irqs=moves))
 
-        if done := self._irqs.keep(ledger, self._topology, self._kept.irqs, commit_moves, due=self._due):
+        if done := self._irqs.keep(ledger, self._topology, self._books.kept.irqs, commit_moves, due=self._due):
             self._guarded = done
             self._chronicle.guarded(done)
 
-    def _committing(self, ledger: Ledger) -> Callable[[Kept], None]:
-        def commit(kept: Kept) -> None:
-            self._save(kept.into(replace(self._checkpoint, ledger=ledger)))
-            self._kept = kept
-
-        return commit
-
-    def _save(self, checkpoint: Checkpoint) -> None:
-        if self._lost or checkpoint != self._checkpoint:
-            checkpoint = replace(checkpoint, generation=checkpoint.generation + 1)
-            self._state.save(checkpoint, self._boot)
-        self._checkpoint = checkpoint
-
     def _go_on_beside(self, enforced: Enforced, drifted: Iterable[Drift]) -> None:
         """What takes longer than a turn may: on disk first."""
-        due = self._beside.due(enforced, self._checkpoint.properties)
-        kept = replace(self._kept, files=due.found)
-        self._save(kept.into(replace(self._checkpoint, properties=due.places)))
-        self._kept = kept
+        due = self._beside.due(enforced, self._books.checkpoint.properties)
+        kept = replace(self._books.kept, files=due.found)
+        self._books.save(kept.into(replace(self._books.checkpoint, properties=due.places)))
+        self._books.kept = kept
         self._beside.ask(due, drifted)
-
-    def _loaded(self) -> bool:
-        """Take the checkpoint of this boot up again; False where it is there and cannot be read."""
-        try:
-            self._checkpoint = self._state.load(self._boot) or Checkpoint()
-            self._kept = Kept.of(self._checkpoint)
-        except (StateError, ValueError) as error:
-            log.warning("checkpoint.lost", reason=str(error), remedy="the ledger is rebuilt from what the kernel holds")
-            self._chronicle.failed(error)
-            self._checkpoint = Checkpoint()
-            return False
-        return True
 
     def _rebuilt(self, picture: _Picture) -> Ledger:
         """The ledger as the kernel's pins tell it."""
         tree = picture.tree
         node = self._cgroups.look(tree, Ledger(), self._topology, {}, picture.names)
-        self._kept = Kept(adopted(tree, node.held))
+        self._books.kept = Kept(adopted(tree, node.held))
         active = _active(picture.pods)
         afresh = plan(World(self._topology, self._policy, active, devices=self.sources.devices(active)), Ledger())
         ledger = rebuilt(afresh.ledger, node, self._topology.online - self._policy.reserved)
@@ -550,12 +522,6 @@ class Agent:
                 self._warnings = (*self._warnings, f"the kubelet's {error}")
         self._differing = tuple(differing(self.config, told))
 
-    def _viewed(self, node: Node, drift: tuple[Drift, ...]) -> Mapping[PodUid, PodInKernel]:
-        seen = node.held, node.tree, node.names, drift
-        if self._view is None or self._view[:4] != seen:
-            self._view = *seen, pods_in_kernel(node, drift)
-        return self._view[4]
-
     def _publish(
         self,
         began: float,
@@ -567,9 +533,7 @@ class Agent:
         reason: str,
     ) -> None:
         before = self._snapshot
-        if self._shown is None or self._shown[:3] != (pods, decided, kernel):
-            self._shown = pods, decided, kernel, pod_statuses(pods, decided, kernel)
-        statuses = self._shown[3]
+        statuses = self._showing.statuses(pods, decided, kernel)
         after = Snapshot(
             node=self.config.node_name or platform.node(),
             version=__version__,
@@ -607,7 +571,7 @@ class Agent:
                 *self._fights(),
                 *self._others(),
                 *not_isolated(decided.ledger, kernel),
-                *self._unseen(began, decided, kernel),
+                *self._showing.unseen(began, decided, kernel),
             ),
         )
         changed = before is None or _still(after, before) != before
@@ -626,18 +590,6 @@ class Agent:
     def _others(self) -> Iterable[str]:
         for path, cpus in sorted((self._held_by_others or {}).items()):
             yield f"CPUs {cpus} are held by /{path}, of which somebody else made a cpuset partition: no pod gets them."
-
-    def _unseen(self, began: float, decided: Plan, kernel: Mapping[PodUid, PodInKernel]) -> tuple[str, ...]:
-        """Pods that own CPUs and whose cgroup does not appear."""
-        missing = decided.ledger.entries.keys() - kernel.keys()
-        self._unseen_since = {uid: self._unseen_since.get(uid, began) for uid in missing}
-        late = [uid for uid, since in self._unseen_since.items() if began - since >= APPEARS_WITHIN_S]
-        names = (decided.ledger.entries[uid] for uid in late)
-        return tuple(
-            f"{one.namespace}/{one.name} owns CPUs {one.owned}, but its cgroup has not appeared for "
-            f"{APPEARS_WITHIN_S:.0f} s: does the kubelet run it here?"
-            for one in names
-        )
 
 
 def _still(after: Snapshot, before: Snapshot) -> Snapshot:

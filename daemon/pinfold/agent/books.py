@@ -1,0 +1,46 @@
+"""What the loop must not forget: the checkpoint as it is on disk, and with it what a release gives back."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+
+from pinfold.agent.enforcement import Kept
+from pinfold.planning.ledger import Ledger
+from pinfold.state import Checkpoint, StateDirectory, StateError, boot_id
+
+log = structlog.get_logger()
+
+
+class Books:
+    def __init__(self, state: StateDirectory) -> None:
+        """Take the checkpoint of this boot up again, if there is one."""
+        self._state, self._boot = state, boot_id()
+        self.checkpoint = Checkpoint()
+        self.kept = Kept()
+        self.fault: Exception | None = None
+        """Why a checkpoint that is there cannot be taken up: whose pins these are must be read off the kernel."""
+        try:
+            self.checkpoint = state.load(self._boot) or Checkpoint()
+            self.kept = Kept.of(self.checkpoint)
+        except (StateError, ValueError) as error:
+            log.warning("checkpoint.lost", reason=str(error), remedy="the ledger is rebuilt from what the kernel holds")
+            self.checkpoint, self.fault = Checkpoint(), error
+        self.is_lost = self.fault is not None
+        """Until the kernel was read: then what is saved is whole again."""
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Have it on disk, if it is another one. Raises StateError; then the one before stands."""
+        if self.is_lost or checkpoint != self.checkpoint:
+            checkpoint = replace(checkpoint, generation=checkpoint.generation + 1)
+            self._state.save(checkpoint, self._boot)
+        self.checkpoint = checkpoint
+
+    def committing(self, ledger: Ledger) -> Callable[[Kept], None]:
+        """To be called with what is about to be taken, before it is."""
+
+        def commit(kept: Kept) -> None:
+            self.save(kept.into(replace(self.checkpoint, ledger=ledger)))
+            self.kept = kept
+
+        return commit
