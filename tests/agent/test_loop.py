@@ -1,5 +1,6 @@
 """The loop, turn by turn, on a model kernel."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,32 @@ def test_a_pod_is_placed_near_the_device_that_it_names(bench: Bench, tmp_path: P
     snapshot = agent.snapshot()
     assert snapshot
     assert snapshot.topology.nodes_of(pool) == NodeSet.of([node])
+
+
+@pytest.mark.parametrize("node", [0, 1])
+def test_a_pod_is_placed_near_the_device_that_the_kubelet_gave_it(bench: Bench, tmp_path: Path, node: int) -> None:
+    """Which one that is is known when the pod is admitted: right before its cgroup is made."""
+    near = pod(1, 4)
+    near["metadata"]["annotations"] = {"pinfold.dev/near-device": "example.com/nic"}
+    bench.put(near)
+    bench.start()
+    assert not bench.turn().pods
+    given = {"PodUID": uid(1), "ResourceName": "example.com/nic", "DeviceIDs": {str(node): ["nic3"]}}
+    (tmp_path / "kubelet/device-plugins").mkdir(parents=True)
+    checkpoint = json.dumps({"Data": {"PodDeviceEntries": [given]}, "Checksum": 7})
+    (tmp_path / "kubelet/device-plugins/kubelet_internal_checkpoint").write_text(checkpoint)
+    bench.appear(1, populated=False)
+    pool = bench.status(1).pool
+    assert bench.turn().topology.nodes_of(pool) == NodeSet.of([node])
+
+
+def test_a_pod_whose_device_nobody_gave_it_is_placed_when_its_cgroup_appears(bench: Bench) -> None:
+    near = pod(1, 4)
+    near["metadata"]["annotations"] = {"pinfold.dev/near-device": "example.com/nic"}
+    bench.put(near)
+    bench.start()
+    bench.appear(1)
+    assert len(bench.status(1).pool) == 4
 
 
 def test_a_restart_writes_nothing(bench: Bench) -> None:

@@ -48,17 +48,17 @@ from pinfold.cgroups.tree import NoTree, Tree
 from pinfold.cgroups.verify import Drift, verify
 from pinfold.cgroups.wanted import wanted
 from pinfold.config import Config, ConfigError, policy
-from pinfold.cpuset import CpuSet
+from pinfold.cpuset import CpuSet, NodeSet
 from pinfold.errors import PinfoldError
 from pinfold.interrupts.affinities import Moves
 from pinfold.interrupts.guard import Guard, Guarded
 from pinfold.planning.ledger import Ledger
-from pinfold.planning.planner import Plan, World, plan
+from pinfold.planning.planner import Plan, World, own_device, plan
 from pinfold.planning.policy import MemoryPolicy
 from pinfold.planning.protection import Level
 from pinfold.planning.reasons import Decision, Outcome
 from pinfold.planning.words import event, trap_event
-from pinfold.pods.model import InvalidPod, Pod, PodUid
+from pinfold.pods.model import Intent, InvalidPod, Pod, PodUid
 from pinfold.report import systemd
 from pinfold.report.alone import Alone
 from pinfold.report.counters import Evictions
@@ -349,6 +349,7 @@ class Agent:
         stay = frozenset[PodUid]() if self._beside.moves_memory else frozenset(running)
         policy = self._policy if peace.mems else replace(self._policy, memory_policy=MemoryPolicy.NONE)
         devices = self.sources.devices(active)
+        active = tuple(pod for pod in active if pod.uid in ledger.entries or not _awaits_device(pod, devices, tree))
         if self._held_by_others is None:
             now = self._cgroups.look(tree, Ledger(), self._topology, self._books.kept.files, picture.names)
             self._held_by_others = held_by_others(now)
@@ -599,6 +600,12 @@ def _still(after: Snapshot, before: Snapshot) -> Snapshot:
 
 def _active(pods: Iterable[Pod]) -> tuple[Pod, ...]:
     return tuple(pod for pod in pods if not pod.terminal)
+
+
+def _awaits_device(pod: Pod, devices: Mapping[str, NodeSet], tree: Tree) -> bool:
+    """Whether the kubelet has not admitted it yet: only then it is known which device the pod gets."""
+    name = pod.intent.near_device if isinstance(pod.intent, Intent) else None
+    return name is not None and "/" in name and own_device(pod.uid, name) not in devices and pod.uid not in tree.pods
 
 
 def _runs(uid: PodUid, picture: _Picture) -> bool:

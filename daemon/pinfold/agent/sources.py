@@ -13,6 +13,7 @@ from pinfold.cgroups.tree import PodCgroup, Tree
 from pinfold.config import Config
 from pinfold.cpuset import NodeSet
 from pinfold.errors import PinfoldError
+from pinfold.planning.planner import own_device
 from pinfold.pods.model import Intent, InvalidPod, Pod, PodUid
 from pinfold.pods.reader import read_pod, read_pods
 from pinfold.report.snapshot import SourceHealth
@@ -23,6 +24,7 @@ from pinfold.sources.client import SERVICE_ACCOUNT, ApiServer
 from pinfold.sources.inotify import InotifyLimitError
 from pinfold.sources.kubelet import KubeletPods
 from pinfold.sources.kubelet_config import KubeletConfig
+from pinfold.sources.kubelet_devices import device_nodes
 from pinfold.sources.kubelet_events import KubeletEvents
 from pinfold.sources.kubelet_state import Peace, cpu_manager, memory_manager, peace
 from pinfold.sources.manifests import Manifests
@@ -247,9 +249,12 @@ class Sources:
 
     def devices(self, pods: Iterable[Pod]) -> dict[str, NodeSet]:
         """The devices that *pods* want to be near → their NUMA nodes, of those that are there."""
-        intents = (pod.intent for pod in pods if isinstance(pod.intent, Intent))
-        names = {intent.near_device for intent in intents if intent.near_device}
-        nodes = {name: nodes_of_pci(name, self._sysfs_root) for name in sorted(names)}
+        wanted = [
+            (pod.uid, name) for pod in pods if isinstance(pod.intent, Intent) and (name := pod.intent.near_device)
+        ]
+        given = device_nodes(self._kubelet_root) if any("/" in name for _, name in wanted) else {}
+        nodes = {name: nodes_of_pci(name, self._sysfs_root) for _, name in wanted}
+        nodes |= {own_device(*one): given[one] for one in wanted if one in given}
         return {name: near for name, near in nodes.items() if near is not None}
 
     def watch(

@@ -37,7 +37,12 @@ class World:
     found_running: frozenset[PodUid] = frozenset()
     """Pods whose containers ran before Pinfold placed them: they get CPUs, but their memory nodes stay."""
     devices: Mapping[str, NodeSet] = field(default_factory=dict)
-    """PCI address or resource name → the NUMA nodes that the device is on; empty where the machine does not tell."""
+    """PCI address, resource name, or `own_device` → the NUMA nodes that the device is on; empty where nobody tells."""
+
+
+def own_device(uid: PodUid, resource: str) -> str:
+    """The key of the devices named *resource* that one pod was given, which are on nodes of their own."""
+    return f"{uid}/{resource}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,9 +232,14 @@ class _Node:
             self._all_booked(),
             _apart(self._world),
             self._owed_cpus(),
-            self._world.devices,
+            self._devices(turn),
         )
         return place(turn.pod, turn.want, vacant, held)
+
+    def _devices(self, turn: _Turn) -> Mapping[str, NodeSet]:
+        devices, name = self._world.devices, turn.want.near_device
+        own = devices.get(own_device(turn.pod.uid, name)) if name else None
+        return devices if own is None or name is None else {**devices, name: own}
 
     def _owed_cpus(self) -> int:
         policy = self._world.policy
