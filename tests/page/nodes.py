@@ -102,7 +102,8 @@ def node(root: Path, name: str, manifests: Iterable[Manifest], drifted: str = ""
     witness = Witness(lambda cgroup, names: fs.read_all(CgroupPath(cgroup), names), root / "proc", lambda: seconds[0])
     for seconds[0] in (0, 600):
         write_counts(root, topology, statuses, seconds[0])
-        alone = witness.look(statuses, due=True)
+        witness.follow(statuses)
+    alone = witness.measured()
     snapshot = Snapshot(
         node=name,
         version=__version__,

@@ -88,10 +88,11 @@ def test_the_kernels_texts_are_read_by_the_cpus_own_numbers() -> None:
     assert interrupted_s(stat, 100) == {3: 1.0}
 
 
-def test_a_witness_looks_at_those_that_the_kernel_confines_and_only_when_due(tmp_path: Path) -> None:
+def test_a_witness_follows_those_that_the_kernel_confines_and_reads_where_somebody_is_new(tmp_path: Path) -> None:
     """trading/match-engine's engine has CPUs 2-4; db/postgres is on CPUs that the kernel does not confirm."""
     ran = dict.fromkeys(range(32), 0)
     used = {"usage_usec": 0}
+    reads: list[str] = []
 
     def pass_time(cpu: int, took_s: float, own_s: float) -> None:
         ran[cpu] += int(took_s * 1e9)
@@ -100,19 +101,25 @@ def test_a_witness_looks_at_those_that_the_kernel_confines_and_only_when_due(tmp
         (tmp_path / "schedstat").write_text("version 15\n" + "".join(lines))
         (tmp_path / "stat").write_text("cpu3 0 0 0 0 0 50 50 0 0 0\n")
 
+    def read(cgroup: str, _: tuple[str, ...]) -> dict[str, str]:
+        reads.append(cgroup)
+        return {"cpu.stat": f"usage_usec {used['usage_usec']}"}
+
     pass_time(3, 0, 0)
     clock = iter(range(100))
-    witness = Witness(lambda *_: {"cpu.stat": f"usage_usec {used['usage_usec']}"}, tmp_path, lambda: float(next(clock)))
+    witness = Witness(read, tmp_path, lambda: float(next(clock)))
     pods = picture().pods
-    first = witness.look(pods, due=False)
-    names = {(one.claim.pod, one.claim.container) for one in first}
-    assert ("match-engine", "engine") in names
-    assert "postgres" not in {pod for pod, container in names if container}
+    witness.follow(pods)
+    followed = len(reads)
+    witness.follow(pods)
+    witness.follow((*pods,))
+    assert len(reads) == followed > 0
     pass_time(3, 1.5, 1.0)
-    assert witness.look(pods, due=False) == first
-    told = {(one.claim.pod, one.claim.container): one for one in witness.look(pods, due=True)}
+    told = {(one.claim.pod, one.claim.container): one for one in witness.measured()}
+    assert "postgres" not in {pod for pod, container in told if container}
     engine = told["match-engine", "engine"]
     assert (engine.foreign_s, engine.measured_s, engine.interrupted_s) == (0.5, 3.0, 0.0)
-    assert witness.now()[0].measured_s > 0
     (tmp_path / "schedstat").unlink()
-    assert witness.look(pods, due=True) == ()
+    assert witness.measured() == ()
+    witness.follow(())
+    assert witness.measured() == ()

@@ -191,7 +191,7 @@ class Agent:
 
     def alone(self) -> tuple[Alone, ...]:
         """What ran on exclusive CPUs until now."""
-        return self._witness.now()
+        return self._witness.measured()
 
     def interrupt(self) -> None:
         """Have `run` return after this turn; from a signal handler too. Pins stay."""
@@ -535,6 +535,7 @@ class Agent:
     ) -> None:
         before = self._snapshot
         statuses = self._showing.statuses(pods, decided, kernel)
+        self._witness.follow(statuses if mode is Mode.ENFORCING else ())
         after = Snapshot(
             node=self.config.node_name or platform.node(),
             version=__version__,
@@ -556,7 +557,6 @@ class Agent:
             evictions=self._evictor.counts if self._evictor else Evictions(),
             recent=self._chronicle.recent,
             fought=tuple(sorted(self._patience.fought)),
-            alone=self._witness.look(statuses if mode is Mode.ENFORCING else (), due=self._due),
             interrupts=Interrupts(len(self._guarded.moves), len(self._guarded.stays)),
             memory=self._memory,
             migrated=self._beside.migrated,
@@ -595,7 +595,7 @@ class Agent:
 
 def _still(after: Snapshot, before: Snapshot) -> Snapshot:
     """*after* without what moves while nothing changes."""
-    return replace(after, counters=before.counters, memory=before.memory, alone=before.alone)
+    return replace(after, counters=before.counters, memory=before.memory)
 
 
 def _active(pods: Iterable[Pod]) -> tuple[Pod, ...]:

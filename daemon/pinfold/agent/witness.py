@@ -1,8 +1,8 @@
-"""Who ran on exclusive CPUs: the kernel's counts, read when the timer is due or the owners changed, and never else."""
+"""Who ran on exclusive CPUs: the kernel's counts, read of new owners once, and of all when somebody asks."""
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from pinfold.planning.ledger import Isolation
@@ -17,35 +17,33 @@ class Witness:
     ) -> None:
         self._read, self._proc, self._clock = read, proc, clock
         self._watched = Watched()
-        self._claims: tuple[Claim, ...] = ()
-        self._told: tuple[Alone, ...] = ()
+        self._pods: tuple[PodStatus, ...] = ()
 
-    def look(self, pods: Iterable[PodStatus], *, due: bool) -> tuple[Alone, ...]:
-        """What came to pass for each owner until the last look; nothing where the kernel does not count."""
-        now = tuple(claims(pods))
-        if due or now != self._claims:
-            self._claims = now
-            counts = self._counts(now)
-            self._watched = self._watched.followed(now, counts) if counts else Watched()
-            self._told = self._watched.measured(counts) if counts else ()
-        return self._told
+    def follow(self, pods: tuple[PodStatus, ...]) -> None:
+        """For the loop: whoever owns CPUs from now on is followed from now on. Where nobody is new, nothing is read."""
+        if pods is self._pods:
+            return
+        self._pods = pods
+        now = dict.fromkeys(claims(pods))
+        self._watched = self._watched.followed(now, self._counts(now.keys() - self._watched.begun.keys()))
 
-    def now(self) -> tuple[Alone, ...]:
-        """The same, measured now. May be called from any thread: it changes nothing."""
-        counts = self._counts(self._claims)
-        return self._watched.measured(counts) if counts else ()
+    def measured(self) -> tuple[Alone, ...]:
+        """What came to pass for each until now. May be called from any thread: it changes nothing."""
+        watched = self._watched
+        return watched.measured(self._counts(watched.begun.keys()))
 
-    def _counts(self, wanted: tuple[Claim, ...]) -> Counts | None:
-        if not wanted:
-            return None
+    def _counts(self, wanted: Collection[Claim]) -> Counts:
+        """Of no CPU where nobody is wanted, or where the kernel does not count (CONFIG_SCHEDSTATS)."""
         cgroups = sorted({claim.cgroup for claim in wanted})
+        if not cgroups:
+            return Counts()
         before = self._used_us(cgroups)
         try:
             schedstat, at_s = (self._proc / "schedstat").read_text(), self._clock()
             after = self._used_us(cgroups)
             stat = (self._proc / "stat").read_text()
         except OSError:
-            return None  # a kernel without CONFIG_SCHEDSTATS
+            return Counts()
         ticks_per_s = os.sysconf("SC_CLK_TCK")
         return Counts(at_s, run_times_ns(schedstat), interrupted_s(stat, ticks_per_s), before, after)
 

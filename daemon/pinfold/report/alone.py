@@ -36,15 +36,15 @@ class Claim:
 class Counts:
     """What the kernel had counted, read as nearly at one moment as can be."""
 
-    at_s: float
+    at_s: float = 0.0
     """Monotonic."""
-    ran_ns: Mapping[int, int]
+    ran_ns: Mapping[int, int] = field(default_factory=dict)
     """Run time of each online CPU since boot."""
-    interrupted_s: Mapping[int, float]
+    interrupted_s: Mapping[int, float] = field(default_factory=dict)
     """Of each, in interrupts and soft interrupts; counted at ticks."""
-    used_before_us: Mapping[str, int]
+    used_before_us: Mapping[str, int] = field(default_factory=dict)
     """Run time of cgroups, read right before that of the CPUs."""
-    used_after_us: Mapping[str, int]
+    used_after_us: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class Readings:
     """What the last decision was made of; None: nothing has been decided yet."""
     cpu_times: Callable[[], Mapping[int, CpuTime]] = cpu_times
     alone: Callable[[], tuple[Alone, ...]] | None = None
-    """Measured now; None: what the loop measured last serves."""
+    """Measured now; None: what is in the snapshot serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class Routes:
         from pinfold.report.page import document  # a node that nobody looks at does not pay for it
 
         throttled = throttling(snapshot.pods, self._readings.cgroup_files)
-        html = document.page(to_json(snapshot), etag(snapshot), throttled, self.paths)
+        html = document.page(to_json(self._measured(snapshot)), etag(snapshot), throttled, self.paths)
         headers = {"Content-Security-Policy": document.content_security_policy(), "Referrer-Policy": "no-referrer"}
         return Answer(HTTPStatus.OK, HTML, html.encode(), headers)
 

@@ -217,7 +217,7 @@ class Snapshot:
     fought: tuple[str, ...] = ()
     """Cgroups that somebody rewrites as fast as they are repaired, by path."""
     alone: tuple[Alone, ...] = field(default=(), compare=False)
-    """What ran on exclusive CPUs and pools, by pod and container."""
+    """What ran on exclusive CPUs and pools, by pod and container; the loop leaves it to whoever shows it."""
     interrupts: Interrupts = Interrupts()
     memory: Mapping[PodUid, Mapping[int, int]] = field(default_factory=dict)
     """Of pods that own CPUs or memory nodes: NUMA node → bytes that lie there, as read at the last timer."""
