@@ -15,13 +15,14 @@ from tests.report.samples import crowd, odd, picture
 
 from pinfold.cli.explain import explained
 from pinfold.cli.node_map import drawn
-from pinfold.cli.terminal import COLUMNS, Ink, Line, Span, filled, pieces, plain, table, written
+from pinfold.cli.terminal import COLUMNS, Ink, Line, Span, filled, pieces, table, written
 from pinfold.cli.view import shown
 from pinfold.cpuset import CpuSet
 from pinfold.planning.ledger import ContainerEntry, Isolation, Ledger
 from pinfold.planning.planner import Plan
 from pinfold.pods.model import Container, ContainerKind
 from pinfold.report.ownership import letters, owning
+from pinfold.report.plain import plain
 from pinfold.report.snapshot import Snapshot
 from pinfold.report.status import to_json
 

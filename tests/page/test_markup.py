@@ -80,6 +80,10 @@ def test_text_is_escaped_in_elements_and_attributes_and_markup_is_not_escaped_ag
     )
 
 
+def test_text_that_would_turn_what_follows_around_or_hide_is_written_out() -> None:
+    assert el("p", "a\u202eb\u200bc\x1b[2J\n") == "<p>a\\u202eb\\u200bc\\x1b[2J\\n</p>"
+
+
 def test_two_pods_of_one_name_are_told_in_one_place() -> None:
     """A successor beside the one that ends."""
     of = picture()

@@ -25,9 +25,9 @@ from pinfold.cgroups.paths import CgroupPath, File
 from pinfold.cgroups.tree import NoTree
 from pinfold.cli.configuration import configured
 from pinfold.cli.connection import ask
-from pinfold.cli.terminal import plain
 from pinfold.config import Config
 from pinfold.errors import PinfoldError
+from pinfold.report.plain import plain
 from pinfold.state import FILE, MAX_BYTES, checkpoint_of
 
 ROOT = "pinfold-bundle"

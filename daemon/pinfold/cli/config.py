@@ -8,8 +8,8 @@ from pathlib import Path
 import yaml
 
 from pinfold.cli.output import say_json
-from pinfold.cli.terminal import plain
 from pinfold.config import load, policy
+from pinfold.report.plain import plain
 from pinfold.topology.sysfs import read_topology
 
 

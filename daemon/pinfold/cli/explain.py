@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 from pinfold.cli.node_map import Json
 from pinfold.cli.output import say, say_json
-from pinfold.cli.terminal import Ink, Line, Span, filled, paragraph, pieces, plain, table
+from pinfold.cli.terminal import Ink, Line, Span, filled, paragraph, pieces, table
 from pinfold.errors import PinfoldError
+from pinfold.report.plain import plain
 from pinfold.report.told import SHARED_WITH, cgroups, drifted, full_name, history, located, utc
 
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from pinfold.cli.terminal import plain
 from pinfold.errors import PinfoldError
+from pinfold.report.plain import plain
 
 NAMESPACE = "pinfold-system"
 NAME = "pinfold"

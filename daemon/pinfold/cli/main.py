@@ -14,8 +14,8 @@ import sys
 from collections.abc import Sequence
 
 from pinfold import __version__
-from pinfold.cli.terminal import plain
 from pinfold.errors import PinfoldError
+from pinfold.report.plain import plain
 
 SOCKET = "/run/pinfold/pinfold.sock"
 ADDRESS = "127.0.0.1:9732"

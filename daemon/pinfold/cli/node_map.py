@@ -6,9 +6,10 @@ Drawn from the Status document alone, so that a running node and a plan look the
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pinfold.cli.terminal import Ink, Line, Span, filled, pieces, plain, shortened
+from pinfold.cli.terminal import Ink, Line, Span, filled, pieces, shortened
 from pinfold.cpuset import CpuSet
 from pinfold.report.ownership import Kind, Owner, Part, grouped, owners
+from pinfold.report.plain import plain
 
 Json = Mapping[str, Any]
 

@@ -15,7 +15,7 @@ from pinfold.cli import configuration
 from pinfold.cli.explain import explained
 from pinfold.cli.machine import machine
 from pinfold.cli.output import say, say_json
-from pinfold.cli.terminal import Ink, Line, Span, paragraph, plain
+from pinfold.cli.terminal import Ink, Line, Span, paragraph
 from pinfold.cli.view import shown
 from pinfold.cli.whatif import WhatIfError, changes_json, changes_told, fit_json, fit_told, resizes
 from pinfold.errors import PinfoldError
@@ -25,6 +25,7 @@ from pinfold.planning.whatif import Change, Fit, changes, fit, with_pods, withou
 from pinfold.pods.model import InvalidPod, Pod
 from pinfold.pods.reader import read_pods
 from pinfold.pods.review import Review, review
+from pinfold.report.plain import plain
 from pinfold.report.snapshot import Exclusivity, Mode, Snapshot, pod_statuses
 from pinfold.report.status import API_VERSION, to_json
 from pinfold.sources.documents import read

@@ -9,9 +9,10 @@ from pinfold.cgroups.executor import Outcome, Result
 from pinfold.cgroups.writes import Write
 from pinfold.cli.configuration import configured
 from pinfold.cli.output import say, say_json
-from pinfold.cli.terminal import Ink, Line, Span, filled, paragraph, pieces, plain
+from pinfold.cli.terminal import Ink, Line, Span, filled, paragraph, pieces
 from pinfold.cpuset import CpuSet
 from pinfold.interrupts.affinities import BANNED, IrqId
+from pinfold.report.plain import plain
 
 _FINE = {Result.DONE, Result.GONE}
 

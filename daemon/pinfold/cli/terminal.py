@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple, TextIO
 
+from pinfold.report.plain import plain
+
 COLUMNS = 80
 _NARROWEST = 6
 """Columns that a table's cell keeps, however wide the others are."""
@@ -35,11 +37,6 @@ Line = tuple[Span, ...]
 _WORD = re.compile(r"[^ ,]*[ ,]*")
 _PIECE = re.compile(r"[^/]*/*")
 _LONG_WORD = 40
-
-
-def plain(text: str) -> str:
-    """*text* with every character that a terminal would obey, hide or turn around written out as an escape."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def shortened(text: str, columns: int) -> str:

@@ -13,9 +13,10 @@ from typing import Any
 from pinfold.cli.connection import UnreachableError, ask
 from pinfold.cli.output import say, say_json
 from pinfold.cli.screen import Screen, is_terminal
-from pinfold.cli.terminal import Ink, Line, Span, filled, paragraph, pieces, plain, shortened
+from pinfold.cli.terminal import Ink, Line, Span, filled, paragraph, pieces, shortened
 from pinfold.cpuset import CpuSet
 from pinfold.report.ownership import Json, Kind, Owner, Part, owners
+from pinfold.report.plain import plain
 from pinfold.report.told import alone_text, drifted, full_name, measured, ran_alone, utc
 
 PERIOD_S = 2.0

@@ -8,9 +8,9 @@ from pathlib import Path
 from pinfold.agent.comparison import NodeError
 from pinfold.agent.outside import release
 from pinfold.cli.release import told
-from pinfold.cli.terminal import plain
 from pinfold.cli.unit import UNIT, check_host, systemctl
 from pinfold.config import DEFAULT_PATH, Config, load
+from pinfold.report.plain import plain
 from pinfold.state import boot_id
 from pinfold.state import load as load_checkpoint
 

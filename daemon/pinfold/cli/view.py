@@ -6,8 +6,9 @@ Drawn from the Status document alone, so that a running node and a plan look the
 from collections.abc import Iterator
 
 from pinfold.cli.node_map import Json, drawn
-from pinfold.cli.terminal import Ink, Line, Span, filled, paragraph, pieces, plain, table
+from pinfold.cli.terminal import Ink, Line, Span, filled, paragraph, pieces, table
 from pinfold.report.ownership import owning
+from pinfold.report.plain import plain
 from pinfold.report.told import alone_text, full_name, troubles, utc
 
 UNMANAGED = "unmanaged"

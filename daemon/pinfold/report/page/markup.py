@@ -1,8 +1,13 @@
-"""HTML as values. Text is escaped where it becomes part of an element, and nowhere else; so none can be forgotten."""
+"""HTML as values. Text is escaped where it becomes part of an element, and nowhere else; so none can be forgotten.
+
+Characters that would hide it or turn the words around it are written out.
+"""
 
 from html import escape
 from typing import TypeAlias
 from urllib.parse import quote
+
+from pinfold.report.plain import plain
 
 _VOID = frozenset({"col", "link", "meta"})
 
@@ -20,7 +25,7 @@ Attribute: TypeAlias = "str | int | None"
 def el(tag: str, /, *children: Child, **attributes: Attribute) -> Html:
     """One element. ``class_`` and ``aria_label`` name the attributes class and aria-label; None leaves one out."""
     words = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
+        f' {key.rstrip("_").replace("_", "-")}="{escape(plain(str(value)))}"'
         for key, value in attributes.items()
         if value is not None
     )
@@ -29,7 +34,7 @@ def el(tag: str, /, *children: Child, **attributes: Attribute) -> Html:
 
 def join(*children: Child) -> Html:
     """Siblings; None is nothing."""
-    return Html("".join(one if isinstance(one, Html) else escape(one) for one in children if one))
+    return Html("".join(one if isinstance(one, Html) else escape(plain(one)) for one in children if one))
 
 
 def fragment(anchor: str) -> str:
