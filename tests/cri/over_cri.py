@@ -6,6 +6,7 @@ network, as static pods do, so that no CNI is needed.
 
 from typing import Final
 
+import grpc
 from cri_api.v1 import api_pb2 as cri
 from cri_api.v1.api_pb2_grpc import RuntimeServiceStub
 
@@ -17,6 +18,7 @@ from tests.vm.node.tasks import CGROUPS
 
 _CALL_S: Final = 300.0
 """How long a call may take: the machine is emulated."""
+_STOP_S: Final = 120.0
 _NAMESPACES: Final = cri.NamespaceOption(network=cri.NODE, pid=cri.CONTAINER, ipc=cri.POD)
 
 
@@ -56,7 +58,14 @@ class OverCri:
         self._stub.UpdateContainerResources(request, timeout=_CALL_S)
 
     def stop(self, container_id: str, grace_s: int) -> None:
-        self._stub.StopContainer(cri.StopContainerRequest(container_id=container_id, timeout=grace_s), timeout=_CALL_S)
+        request = cri.StopContainerRequest(container_id=container_id, timeout=grace_s)
+        for last in (False, False, True):  # as the kubelet does, which looks at the pod again and again
+            try:
+                self._stub.StopContainer(request, timeout=grace_s + _STOP_S)
+                return
+            except grpc.RpcError:
+                if last:
+                    raise
 
     def remove(self, container_id: str) -> None:
         self._stub.RemoveContainer(cri.RemoveContainerRequest(container_id=container_id), timeout=_CALL_S)

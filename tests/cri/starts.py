@@ -25,6 +25,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -47,6 +48,8 @@ RESIDENT = 999_999_999_996
 LATE_S = 5.0
 STOPPED_S = 2.0
 _FLOOR_OUT = Path("/run/floor.jsonl")
+_DELETED_AT_ONCE = 2
+"""More take containerd so long in an emulated machine that it gives up on its own shims."""
 _LATER_S = 0.05
 """Births so close to another pod's are no witnesses: the machine's uptime is read after the sets."""
 
@@ -103,7 +106,7 @@ class Starts:
             beside = threading.Thread(target=during, args=(wave,)) if during else None
             if beside:
                 beside.start()
-            running = _together(wave, lambda number: self._start(number, late))
+            running = _together(wave, lambda number: self._start(number, late), self._at_once)
             if beside:
                 beside.join()
             tally.pods += len(wave)
@@ -117,7 +120,7 @@ class Starts:
                 ]
                 tally.unsettled += len(wave) - len(settled)
                 self._judge(settled, tally)
-            _together(running, self._delete)
+            _together(running, self._delete, _DELETED_AT_ONCE)
         return tally
 
     def stop(self, daemon: Daemon, wave: Sequence[int]) -> None:
@@ -203,25 +206,9 @@ class Starts:
                     print(f"outside: {one.kind.name} {one.number} {name}: born on {born.cpus}, {promised}", flush=True)
 
 
-def _together(items: Sequence[Any], what: Callable[[Any], Any]) -> list[Any]:
-    """Do *what* with all of *items* at once."""
-    results: list[Any] = [None] * len(items)
-    errors: list[Exception] = []
-
-    def one(place: int) -> None:
-        try:
-            results[place] = what(items[place])
-        except Exception as error:  # noqa: BLE001  told by the main thread
-            errors.append(error)
-
-    threads = [threading.Thread(target=one, args=(place,)) for place in range(len(items))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-    return results
+def _together(items: Sequence[Any], what: Callable[[Any], Any], at_once: int) -> list[Any]:
+    with ThreadPoolExecutor(at_once) as pool:
+        return list(pool.map(what, items))
 
 
 def _with_status(running: RunningPod) -> dict[str, Any]:
