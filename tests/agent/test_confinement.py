@@ -8,6 +8,7 @@ import pytest
 
 from pinfold.agent.narrowing import Narrowed
 from pinfold.cgroups.newborns import Newborn
+from pinfold.cgroups.newcomers import Late
 from pinfold.cgroups.paths import CgroupPath, File
 from pinfold.pods.model import QosClass
 from pinfold.report.counters import Counters
@@ -191,7 +192,8 @@ def narrowed(bench: Bench, *, was_running: bool) -> Narrowed:
     (engine,) = (one for one in bench.status(1).containers if one.name == "engine")
     begin(bench, ENGINE, runs=was_running)
     bench.fs.write(ENGINE, File.CPUS, str(engine.cpus))
-    return Narrowed(Newborn(ENGINE, uid(1), engine.cpus, "engine"), bench.now_s, bench.now_s, was_running)
+    late = Late(uid(1), "engine", outside_pool=False) if was_running else None
+    return Narrowed(Newborn(ENGINE, uid(1), engine.cpus, "engine"), bench.now_s, bench.now_s, late)
 
 
 @pytest.mark.parametrize(("was_running", "counted_late"), [(False, 0), (True, 1)], ids=["in-time", "too-late"])

@@ -10,10 +10,12 @@ import pytest
 from pinfold.agent.narrowing import Narrowed, Narrowing
 from pinfold.cgroups.files import Cgroupfs
 from pinfold.cgroups.newborns import Standing
+from pinfold.cgroups.newcomers import Late
 from pinfold.cgroups.paths import CgroupPath
-from pinfold.cgroups.tree import PodCgroup
+from pinfold.cgroups.tree import Driver, PodCgroup, container
+from pinfold.cgroups.tree import Tree as CgroupTree
 from pinfold.cpuset import CpuSet
-from pinfold.planning.ledger import ContainerEntry, Isolation, PodEntry
+from pinfold.planning.ledger import ContainerEntry, Isolation, Ledger, PodEntry
 from pinfold.pods.model import QosClass
 from pinfold.sources.bundles import Bundles
 from tests.cgroups.node import KUBEPODS, container_id, container_path, pod_path, uid
@@ -30,9 +32,20 @@ ENTRY = PodEntry(
         ContainerEntry("proxy", Isolation.POD, CpuSet.parse("5")),
     ),
 )
-STANDING = Standing(
-    {POD: (PodCgroup(uid(1), POD, QosClass.GUARANTEED, ()), ENTRY)}, {}, (KUBEPODS,), frozenset({POD, OTHER})
-)
+LEDGER = Ledger({uid(1): ENTRY})
+
+
+def standing(*containers: CgroupPath) -> Standing:
+    """Pod 1 owns CPUs, pod 2 is unknown; *containers* of pod 1 were there at the last look."""
+    pods = (
+        PodCgroup(uid(1), POD, QosClass.GUARANTEED, tuple(map(container, containers))),
+        PodCgroup(uid(2), OTHER, QosClass.GUARANTEED, ()),
+    )
+    node = CgroupTree(KUBEPODS, Driver.SYSTEMD, {}, {pod.uid: pod for pod in pods})
+    return Standing(node, LEDGER, {container_id(1, 2): "proxy"})
+
+
+STANDING = standing()
 
 
 class Tree:
@@ -93,17 +106,18 @@ def taken(tree: Tree, count: int) -> list[Narrowed]:
     return done
 
 
-def test_a_container_of_a_confined_pod_gets_its_slice_when_its_cgroup_appears(tree: Tree) -> None:
-    tree.narrowing.stands(STANDING)
+def test_a_container_of_a_pod_that_owns_cpus_gets_its_slice_when_its_cgroup_appears(tree: Tree) -> None:
+    tree.narrowing.decided(STANDING)
     tree.make(ENGINE, "engine")
     until(lambda: tree.cpus(ENGINE) == "2-4")
     (one,) = taken(tree, 1)
-    assert (one.newborn.pod, one.newborn.name, one.was_running) == (uid(1), "engine", False)
+    assert (one.newborn.pod, one.newborn.name, one.late) == (uid(1), "engine", None)
+    assert tree.narrowing.was_in_time(ENGINE)
     assert one.seen_at <= one.written_at
 
 
 def test_whoever_no_bundle_names_runs_where_its_pod_shares(tree: Tree) -> None:
-    tree.narrowing.stands(STANDING)
+    tree.narrowing.decided(STANDING)
     tree.make(PROXY)
     until(lambda: tree.cpus(PROXY) == "5")
     assert taken(tree, 1)[0].newborn.name == ""
@@ -111,12 +125,12 @@ def test_whoever_no_bundle_names_runs_where_its_pod_shares(tree: Tree) -> None:
 
 def test_a_container_that_came_before_its_pod_was_watched_is_narrowed_too(tree: Tree) -> None:
     tree.make(ENGINE, "engine")
-    tree.narrowing.stands(STANDING)
+    tree.narrowing.decided(STANDING)
     until(lambda: tree.cpus(ENGINE) == "2-4")
 
 
 def test_one_whose_controller_is_enabled_later_is_narrowed_then(tree: Tree) -> None:
-    tree.narrowing.stands(STANDING)
+    tree.narrowing.decided(STANDING)
     tree.make(ENGINE, "engine", controlled=False)
     tree.make(PROXY, "proxy")
     until(lambda: tree.cpus(PROXY) == "5")
@@ -124,8 +138,8 @@ def test_one_whose_controller_is_enabled_later_is_narrowed_then(tree: Tree) -> N
     until(lambda: tree.cpus(ENGINE) == "2-4")
 
 
-def test_a_pod_that_is_not_confined_is_left_to_the_loop(tree: Tree) -> None:
-    tree.narrowing.stands(STANDING)
+def test_a_pod_that_owns_nothing_is_left_to_the_loop(tree: Tree) -> None:
+    tree.narrowing.decided(STANDING)
     tree.make(LONELY, "app")
     tree.make(ENGINE, "engine")
     until(lambda: tree.cpus(ENGINE) == "2-4")
@@ -133,17 +147,38 @@ def test_a_pod_that_is_not_confined_is_left_to_the_loop(tree: Tree) -> None:
     assert [one.newborn.path for one in taken(tree, 1)] == [ENGINE]
 
 
-def test_one_whose_program_runs_already_is_told_so(tree: Tree) -> None:
+@pytest.mark.parametrize(
+    ("ran_on", "late"),
+    [
+        pytest.param("0-1,6-15", Late(uid(1), "engine", outside_pool=True), id="outside-its-pool"),
+        pytest.param("2-5", Late(uid(1), "engine", outside_pool=False), id="outside-its-slice"),
+        pytest.param("2-4", None, id="where-it-belongs"),
+    ],
+)
+def test_one_whose_program_runs_already_is_told_so(tree: Tree, ran_on: str, late: Late | None) -> None:
     tree.running.add(ENGINE)
-    tree.narrowing.stands(STANDING)
     tree.make(ENGINE, "engine")
-    assert taken(tree, 1)[0].was_running
+    (tree.mount / ENGINE / "cpuset.cpus.effective").write_text(ran_on)
+    tree.narrowing.decided(STANDING)
+    assert taken(tree, 1)[0].late == late
+    assert tree.narrowing.was_in_time(ENGINE) == (late is None)
 
 
-def test_who_was_there_at_the_last_turn_is_the_loops(tree: Tree) -> None:
+def test_a_pod_that_appears_later_is_watched_at_once(tree: Tree) -> None:
+    for folder in (POD, OTHER):
+        (tree.mount / folder).rmdir()
+    empty = CgroupTree(KUBEPODS, Driver.SYSTEMD, {}, {})
+    tree.narrowing.decided(Standing(empty, LEDGER, {}))
+    tree.make(OTHER, controlled=False)
+    tree.make(POD, controlled=False)
+    tree.make(ENGINE, "engine")
+    until(lambda: tree.cpus(ENGINE) == "2-4")
+
+
+def test_whom_the_loop_has_dealt_with_is_left_alone(tree: Tree) -> None:
     tree.make(PROXY, "proxy")
-    there = Standing(STANDING.pods, {container_id(1, 2): "proxy"}, STANDING.holders, STANDING.seen | {PROXY})
-    tree.narrowing.stands(there)
+    tree.narrowing.settled(standing(PROXY))
+    tree.narrowing.decided(standing(PROXY))
     tree.make(ENGINE, "engine")
     until(lambda: tree.cpus(ENGINE) == "2-4")
     assert tree.cpus(PROXY) == ""

@@ -43,15 +43,13 @@ from tests.cri.quantiles import of_histogram, of_values
 from tests.vm.daemon import MANIFESTS, Daemon, until
 from tests.vm.node.tasks import CGROUPS, parse
 
-RESIDENT = 999_999_999_996
-"""The number of a pod that runs all the time."""
+RESIDENTS = (999_999_999_996, 999_999_999_998)
+"""The numbers of pods that run all the time, with a pool and with a slice."""
 LATE_S = 5.0
 STOPPED_S = 2.0
 _FLOOR_OUT = Path("/run/floor.jsonl")
 _DELETED_AT_ONCE = 2
 """More take containerd so long in an emulated machine that it gives up on its own shims."""
-_LATER_S = 0.05
-"""Births so close to another pod's are no witnesses: the machine's uptime is read after the sets."""
 
 
 @dataclass(slots=True)
@@ -76,9 +74,6 @@ class Settled:
     """Container → what it is promised; none where no pod has promised it anything."""
     alone: frozenset[int]
     """What no one else may be on."""
-    at_s: float
-    """Its first birth: the CPUs are its own from then on at least."""
-    late: bool
 
 
 class Starts:
@@ -86,7 +81,7 @@ class Starts:
         self._api, self._kubelet, self._at_once = api, kubelet, at_once
         self._next = 0
         self._random = random.Random(7)
-        self._resident: Settled | None = None
+        self._residents: list[Settled] = []
         self._resumed_at = 0.0
         """When the daemon went on that had been stopped."""
 
@@ -115,9 +110,7 @@ class Starts:
                 first = min(probe.born(pod.uid, one.record).up_s for one in pod.started)
                 tally.budgets.setdefault(pod.spec["spec"]["runtimeClassName"], []).append(first - pod.cgroup_at)
             if pinned:
-                settled = [
-                    one for number, pod in zip(wave, running, strict=True) if (one := self._settle(number, pod, late))
-                ]
+                settled = [one for number, pod in zip(wave, running, strict=True) if (one := self._settle(number, pod))]
                 tally.unsettled += len(wave) - len(settled)
                 self._judge(settled, tally)
             _together(running, self._delete, _DELETED_AT_ONCE)
@@ -131,11 +124,12 @@ class Starts:
         daemon.process.send_signal(signal.SIGCONT)
         self._resumed_at = uptime_s()
 
-    def keep_resident(self) -> None:
-        pod = self._start(RESIDENT, late=False)
-        self._resident = self._settle(RESIDENT, pod, late=False)
-        if self._resident is None:
-            raise TimeoutError("the resident pod was not pinned")
+    def keep_residents(self) -> None:
+        for number in RESIDENTS:
+            settled = self._settle(number, self._start(number, late=False))
+            if settled is None:
+                raise TimeoutError(f"the resident pod {number} was not pinned")
+            self._residents.append(settled)
 
     def _start(self, number: int, late: bool) -> RunningPod:
         pod = pods.pod(number)
@@ -156,7 +150,7 @@ class Starts:
         self._kubelet.delete_pod(running)
         self._api.delete_pod(running.uid)
 
-    def _settle(self, number: int, running: RunningPod, late: bool) -> Settled | None:
+    def _settle(self, number: int, running: RunningPod) -> Settled | None:
         kind = pods.kind_of(number)
         living = {one.container: one.cgroup for one in running.started if not one.removed}
 
@@ -179,10 +173,10 @@ class Starts:
         for name in gone:  # nobody can have seen it: it is no witness
             del born[name]
         alone = pool or frozenset().union(*slices.values())
-        return Settled(number, kind, born, pool, own, alone, min(one.up_s for one in born.values()), late)
+        return Settled(number, kind, born, pool, own, alone)
 
     def _judge(self, settled: Sequence[Settled], tally: Tally) -> None:
-        everybody = [*settled, *([self._resident] if self._resident else [])]
+        everybody = [*settled, *self._residents]
         owned = Counter(cpu for one in everybody for cpu in one.alone)
         if shared := {cpu for cpu, owners in owned.items() if owners > 1}:
             print(f"FAILED: CPUs {sorted(shared)} have two owners", flush=True)
@@ -190,12 +184,7 @@ class Starts:
         for one in settled:
             for name, born in one.born.items():
                 cpus = parse(born.cpus)
-                others = (
-                    other
-                    for other in everybody
-                    if other is not one and not other.late and other.at_s + _LATER_S < born.up_s
-                )
-                on_others = [other.number for other in others if cpus & other.alone]
+                on_others = [other.number for other in self._residents if cpus & other.alone]
                 outside_pool = bool(one.pool) and not cpus <= one.pool
                 outside_slice = bool(one.own[name]) and not cpus <= one.own[name]
                 tally.on_others += bool(on_others)
@@ -335,7 +324,7 @@ def play(args: argparse.Namespace) -> dict[str, Any]:
         options += ["--set", f"nodeName={pods.NODE}", "--set", "manage=guaranteed", "--set", f"exclusivity={way}"]
         MANIFESTS.mkdir(exist_ok=True)
         daemon = Daemon(*options)
-        starts.keep_resident()
+        starts.keep_residents()
         for name, count, late, during in (
             ("prompt", args.prompt, False, None),
             ("late", args.late, True, None),

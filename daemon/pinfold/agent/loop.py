@@ -134,8 +134,6 @@ class Agent:
         self._layout = Layout()
         self._newcomers = Newcomers()
         self._witness = Witness(self.cgroup_files, clock=clock)
-        self._in_time: set[CgroupPath] = set()
-        """Containers that were narrowed before they ran, since the last turn."""
         self._narrowing = Narrowing(self._cgroups.fs, self._cgroups.has_run, Path(config.cgroup_mount), now)
         self._patience = Patience()
         self._irqs = Irqs(config.irq_guard, guard)
@@ -310,20 +308,18 @@ class Agent:
         self._cgroups.known.hear(self.sources.heard)
         return again
 
+    def _was_too_early(self, path: CgroupPath) -> bool:
+        """Whether a container's program runs that was not narrowed before, beside the loop."""
+        return self._cgroups.has_run(path) and not self._narrowing.was_in_time(path)
+
     def _take_narrowed(self, pods: Iterable[Pod]) -> None:
         """What was written beside the loop is ours, and was in time or was not."""
         known = {pod.uid: pod.full_name for pod in pods}
-        self._in_time = set()
         for one in self._narrowing.taken():
             path, value = one.newborn.path, str(one.newborn.cpus)
             self._books.kept = replace(self._books.kept, files=narrowed(self._books.kept.files, path, value))
-            self._newcomers, late = self._newcomers.narrowed(
-                one.newborn, one.seen_at, one.written_at, was_running=one.was_running
-            )
-            if late:
-                self._chronicle.started([late], known)
-            if not one.was_running:
-                self._in_time.add(path)
+            self._newcomers, late = self._newcomers.narrowed(one.newborn, one.seen_at, one.written_at, one.late)
+            self._chronicle.started([late] if late else [], known)
 
     def _decide(self, picture: _Picture, peace: Peace) -> Plan:
         tree, active = picture.tree, _active(picture.pods)
@@ -406,17 +402,18 @@ class Agent:
         drifted = [one for one in unmade if (one.path, one.file) in differs]
         known = {pod.uid: pod.full_name for pod in picture.pods}
         promised = promises(node, decided.ledger)
-        self._chronicle.started(
-            unseen(self.sources.passed() - self._in_time, self._newcomers, node, decided.ledger), known
-        )
+        passed = (path for path in self.sources.passed() if not self._narrowing.was_in_time(path))
+        self._chronicle.started(unseen(passed, self._newcomers, node, decided.ledger), known)
+        standing = Standing(picture.tree, decided.ledger, picture.names)
         save, looked = self._books.committing(decided.ledger), False
 
         def commit(kept: Kept) -> None:
             nonlocal looked
             save(kept)
+            self._narrowing.decided(standing)
             if not looked:  # in a second round those who were late are confined already
                 looked = True
-                self._newcomers, late = self._newcomers.late(promised, node.held, self._cgroups.has_run)
+                self._newcomers, late = self._newcomers.late(promised, node.held, self._was_too_early)
                 self._chronicle.started(late, known)
 
         def written() -> None:
@@ -427,8 +424,7 @@ class Agent:
         enforced = self._cgroups.enforce(
             node, decided.ledger, decided.node_shared, layout, self._books.kept, commit, written
         )
-        drifting = {one.path for one in enforced.drift}
-        self._narrowing.stands(Standing.of(enforced.node, decided.ledger, drifting))
+        self._narrowing.settled(standing)
         self._newcomers, confined = self._newcomers.verified(promised, unmade, enforced.drift, self._now())
         self._chronicle.confined(confined)
         contested = self._be_patient(drifted, enforced, picture)

@@ -1,9 +1,9 @@
 """Containers narrowed as soon as their cgroups appear, by a thread that does nothing else.
 
 A turn of the loop takes as long as the node is big; from a runtime's create to its start it takes as long as the
-runtime is quick. So what a new container of a confined pod gets is written at once, from what the last turn left
-standing, and the loop, which the same event rang for, finds it done. The thread has one file to write, in cgroups that
-the loop has not seen yet, and decides nothing; whatever it cannot say is left to the loop.
+runtime is quick. So what a new container of a pod that owns CPUs gets is written at once, from what was last decided,
+and the loop, which the same event rang for, finds it done. The thread has one file to write, in cgroups that the loop
+has not dealt with yet, and decides nothing; whatever it cannot say is left to the loop.
 """
 
 import selectors
@@ -19,8 +19,10 @@ import structlog
 
 from pinfold.cgroups.files import CgroupError, CgroupGoneError
 from pinfold.cgroups.newborns import Newborn, Standing
-from pinfold.cgroups.paths import CgroupPath, File, below, parent
+from pinfold.cgroups.newcomers import Late
+from pinfold.cgroups.paths import CgroupPath, File, below
 from pinfold.cgroups.tree import container
+from pinfold.cpuset import CpuSet
 from pinfold.sources.bundles import Bundles
 from pinfold.sources.cgroup_events import CgroupEvents, Happening
 from pinfold.sources.inotify import InotifyLimitError
@@ -29,6 +31,8 @@ from pinfold.sources.wakeup import Wakeup
 _AGAIN_S = 0.01
 """How soon one is tried again that could not be narrowed: its controller is about to be enabled, its bundle written."""
 
+_REMEMBERED = 1000
+
 log = structlog.get_logger()
 
 
@@ -36,6 +40,8 @@ class Cgroups(Protocol):
     """`files.Cgroupfs`."""
 
     def children(self, path: CgroupPath, /) -> tuple[str, ...]: ...
+
+    def read(self, path: CgroupPath, file: str, /) -> str | None: ...
 
     def write(self, path: CgroupPath, file: str, value: str, /) -> None: ...
 
@@ -47,8 +53,8 @@ class Narrowed:
     newborn: Newborn
     seen_at: float
     written_at: float
-    was_running: bool
-    """Its program ran before that."""
+    late: Late | None
+    """Its program ran before that, outside of what it is given."""
 
 
 class Narrowing:
@@ -62,11 +68,14 @@ class Narrowing:
     ) -> None:
         self._fs, self._has_run, self._now = fs, has_run, now
         self._bundles = bundles or Bundles()
-        self._standing = Standing()
+        self._standing: Standing | None = None
+        self._settled: frozenset[CgroupPath] = frozenset()
+        """Cgroups that the loop has dealt with."""
         self._pods: set[CgroupPath] = set()
-        """Cgroups beside pods' and pods' themselves that appeared since then."""
+        """Cgroups of pods that appeared since then."""
         self._waiting: dict[CgroupPath, float] = {}
-        """Containers whose pods were not confined when they were seen."""
+        """Containers of which nothing could be said yet, and when they were seen."""
+        self._in_time: dict[CgroupPath, None] = {}
         self._done: SimpleQueue[Narrowed] = SimpleQueue()
         self._wakeup = Wakeup()
         self._ended = threading.Event()
@@ -82,10 +91,19 @@ class Narrowing:
             self._thread = threading.Thread(target=self._run, args=(self._events,), name="narrowing", daemon=True)
             self._thread.start()
 
-    def stands(self, standing: Standing) -> None:
-        """From the loop, at the end of a turn."""
+    def decided(self, standing: Standing) -> None:
+        """From the loop: what holds from now on, and is on disk."""
         self._standing = standing
         self._wakeup.wake()
+
+    def settled(self, standing: Standing) -> None:
+        """From the loop, at the end of a turn: whoever was seen in it has what he needs."""
+        self._settled = standing.seen
+        self._wakeup.wake()
+
+    def was_in_time(self, path: CgroupPath) -> bool:
+        """To the loop: whether a container was narrowed before its program ran; of the last ones only."""
+        return path in self._in_time
 
     def taken(self) -> list[Narrowed]:
         """To the loop: who was narrowed since the last call."""
@@ -118,10 +136,12 @@ class Narrowing:
 
     def _look(self, events: CgroupEvents) -> None:
         """Take what happened, and narrow whom it brought."""
-        standing = self._standing
+        settled = self._settled
+        if (standing := self._standing) is None:
+            return
         if self._wakeup.drain():
-            self._pods -= standing.seen
-            self._waiting = {path: at for path, at in self._waiting.items() if path not in standing.seen}
+            self._pods -= settled
+            self._waiting = {path: at for path, at in self._waiting.items() if path not in settled}
         for change in events.drain().seen:
             path = below(CgroupPath(change.path), change.name)
             if change.happening is Happening.REMOVED:
@@ -131,27 +151,21 @@ class Narrowing:
                 self._pods.add(path)
             elif change.happening is Happening.CREATED:
                 self._waiting.setdefault(path, self._now())
-        every = frozenset((*standing.holders, *(path for path in standing.seen if self._is_pod(path)), *self._pods))
+        watched = standing.pods | self._pods
+        every = watched.union(standing.holders)
         for fresh in events.watch(every, every):
-            self._listed(CgroupPath(fresh))
+            if (path := CgroupPath(fresh)) in watched:  # what appeared in it before it was watched
+                for inner in (below(path, name) for name in self._fs.children(path)):
+                    if inner not in settled:
+                        self._waiting.setdefault(inner, self._now())
         self._narrow(standing)
-
-    def _is_pod(self, path: CgroupPath) -> bool:
-        return parent(path) in self._standing.holders
-
-    def _listed(self, path: CgroupPath) -> None:
-        """What appeared in a cgroup before it was watched."""
-        if path not in self._standing.holders:
-            for name in self._fs.children(path):
-                if (inner := below(path, name)) not in self._standing.seen:
-                    self._waiting.setdefault(inner, self._now())
 
     def _narrow(self, standing: Standing) -> None:
         for path, seen_at in tuple(self._waiting.items()):
             bundle = self._bundles.name_of(_id(path))
             if (newborn := standing.given(path, bundle.name if bundle else "")) is None:
                 continue
-            was_running = self._has_run(path)
+            late = self._late(newborn)
             try:
                 self._fs.write(path, File.CPUS, str(newborn.cpus))
             except CgroupGoneError:  # or its controller is not enabled yet
@@ -161,8 +175,20 @@ class Narrowing:
                 log.warning("newborn.left", cgroup=path, reason=str(error))
                 continue
             del self._waiting[path]
-            self._done.put(Narrowed(newborn, seen_at, self._now(), was_running))
+            if late is None:
+                self._in_time[path] = None
+            self._done.put(Narrowed(newborn, seen_at, self._now(), late))
+        if len(self._in_time) > 2 * _REMEMBERED:
+            self._in_time = dict.fromkeys(list(self._in_time)[-_REMEMBERED:])
         self._bundles.keep({_id(path) for path in self._waiting})
+
+    def _late(self, newborn: Newborn) -> Late | None:
+        if not self._has_run(newborn.path):
+            return None
+        cpus = CpuSet.parse(self._fs.read(newborn.path, File.CPUS_EFFECTIVE) or "")
+        if cpus <= newborn.cpus:
+            return None
+        return Late(newborn.pod, newborn.name, bool(newborn.pool) and not cpus <= newborn.pool)
 
 
 def _id(path: CgroupPath) -> str:

@@ -1,17 +1,17 @@
 """What a container is given that appears now, before anybody has looked at the node anew.
 
-Pure. Only within a pod that is confined already, and only narrowed: whatever is decided at the next look, no one else
-had those CPUs.
+Pure. A container of a pod that owns CPUs is narrowed to its part of them, whether the kernel keeps others off these yet
+or not: it is where it belongs from its first instruction on. Only new containers, and only narrowed.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from pinfold.cgroups.layout import Node, container_sets, slice_sets
+from pinfold.cgroups.layout import container_sets, slice_sets
 from pinfold.cgroups.paths import CgroupPath, parent
-from pinfold.cgroups.tree import PodCgroup, container
+from pinfold.cgroups.tree import Tree, container, pod_at
 from pinfold.cpuset import CpuSet
-from pinfold.planning.ledger import Ledger, PodEntry
+from pinfold.planning.ledger import Ledger
 from pinfold.pods.model import PodUid
 
 
@@ -23,40 +23,41 @@ class Newborn:
     """Its slice, or what its pod's containers share."""
     name: str
     """Empty where it is no container of the pod's spec."""
+    pool: CpuSet = CpuSet()
+    """The pod's pool, where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What stands after a look at the node: which pods are confined, and who is in them."""
+    """Who owns what by the last decision, and who was there at the last look."""
 
-    pods: Mapping[CgroupPath, tuple[PodCgroup, PodEntry]] = field(default_factory=dict)
-    names: Mapping[str, str] = field(default_factory=dict)
+    tree: Tree
+    ledger: Ledger
+    names: Mapping[str, str]
     """Runtime's id → container name, of those whose name is one in their pod's spec."""
-    holders: tuple[CgroupPath, ...] = ()
-    """The cgroups in which pods appear."""
-    seen: frozenset[CgroupPath] = frozenset()
-    """All cgroups of pods and containers that were there."""
 
-    @classmethod
-    def of(cls, node: Node, ledger: Ledger, drifting: Collection[CgroupPath]) -> "Standing":
-        """*drifting*: cgroups that are not as the ledger wants them."""
-        tree = node.tree
-        confined = {
-            pod.path: (pod, entry)
-            for uid, entry in ledger.entries.items()
-            if entry.owned and (pod := tree.pods.get(uid)) and pod.path not in drifting
-        }
-        seen = frozenset(path for pod in tree.pods.values() for path in (pod.path, *(c.path for c in pod.containers)))
-        return cls(confined, node.names, (tree.kubepods, *tree.qos_slices.values()), seen)
+    @property
+    def holders(self) -> tuple[CgroupPath, ...]:
+        """The cgroups in which pods appear."""
+        return self.tree.kubepods, *self.tree.qos_slices.values()
+
+    @property
+    def pods(self) -> frozenset[CgroupPath]:
+        return frozenset(pod.path for pod in self.tree.pods.values())
+
+    @property
+    def seen(self) -> frozenset[CgroupPath]:
+        """All cgroups of pods and containers."""
+        return self.pods.union(one.path for pod in self.tree.pods.values() for one in pod.containers)
 
     def given(self, path: CgroupPath, name: str) -> Newborn | None:
         """What the container at *path* is given, which its bundle calls *name*; None where nothing can be said yet."""
-        pod, entry = self.pods.get(parent(path), (None, None))
-        born = container(path)
-        if pod is None or entry is None or born.id is None:
+        born, pod = container(path), pod_at(self.tree, parent(path))
+        if pod is None or born.id is None or (entry := self.ledger.entries.get(pod.uid)) is None:
             return None
+        there = self.tree.pods.get(pod.uid, pod)
+        inside = replace(there, containers=(*(one for one in there.containers if one.path != path), born))
         named = name if any(one.name == name for one in entry.containers) else ""
-        inside = replace(pod, containers=(*pod.containers, born))
         names = {**self.names, born.id: named}
         sets = container_sets(entry, inside, names) if entry.cpus else slice_sets(entry, inside, names, {})
-        return Newborn(path, pod.uid, sets[path], named) if path in sets else None
+        return Newborn(path, pod.uid, sets[path], named, entry.cpus) if path in sets else None

@@ -121,16 +121,15 @@ class Newcomers:
         return Newcomers(came, frozenset(there))
 
     def narrowed(
-        self, newborn: Newborn, seen_at: float, written_at: float, *, was_running: bool
+        self, newborn: Newborn, seen_at: float, written_at: float, late: Late | None
     ) -> tuple["Newcomers", Late | None]:
-        """One was given its CPUs before the loop looked; where its program ran before that, it is late."""
+        """One was given its CPUs before the loop looked. Gives back *late* where that was not told yet."""
         one = self.waiting.get(newborn.path)
         if one is None or not newborn.name:  # confined by the loop meanwhile, gone, or promised nothing
             return self, None
         reached = {**one.reached, Phase.SEEN: seen_at, Phase.DECIDED: written_at, Phase.WRITTEN: written_at}
-        late = Late(newborn.pod, newborn.name, outside_pool=False) if was_running and not one.is_late else None
-        come = replace(one, reached=reached, is_narrowed=True, is_late=one.is_late or was_running)
-        return replace(self, waiting={**self.waiting, newborn.path: come}), late
+        come = replace(one, reached=reached, is_narrowed=True, is_late=one.is_late or late is not None)
+        return replace(self, waiting={**self.waiting, newborn.path: come}), None if one.is_late else late
 
     def decided(self, ledger: Ledger, now: float) -> "Newcomers":
         """Pods that are known and own no CPUs wait for nothing."""
@@ -149,7 +148,7 @@ class Newcomers:
         waiting, late = dict(self.waiting), []
         for path, one in self.waiting.items():
             promise = promises.get(path)
-            if promise is None or not promise.container or one.is_late:
+            if promise is None or not promise.container or one.is_late or one.is_narrowed:
                 continue
             outside = _outside(one.pod, promise, effective(path, held))
             if outside and has_run(path):

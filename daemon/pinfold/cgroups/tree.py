@@ -198,6 +198,14 @@ def _pod_form(outer: CgroupPath, driver: Driver) -> re.Pattern[str]:
     return re.compile(re.escape(stem) + "-pod" + _UID.replace("SEP", "_") + r"\.slice")
 
 
+def pod_at(tree: Tree, path: CgroupPath) -> PodCgroup | None:
+    """The pod that a new cgroup is, by its place and name, without its containers; None where it is none."""
+    outers = {outer: qos for qos, outer in {QosClass.GUARANTEED: tree.kubepods, **tree.qos_slices}.items()}
+    qos = outers.get(parent(path))
+    match = _pod_form(parent(path), tree.driver).fullmatch(base(path)) if qos else None
+    return PodCgroup(PodUid(match[1].replace("_", "-")), path, qos, ()) if match and qos else None
+
+
 def _containers(listing: Listing, pod: CgroupPath) -> tuple[ContainerCgroup, ...]:
     return tuple(container(below(pod, name)) for name in listing.children(pod))
 
