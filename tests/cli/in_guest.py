@@ -23,6 +23,7 @@ WORKLOADS = Path(__file__).parents[1] / "vm/workloads"
 BUNDLE = "/run/bundle.tar.gz"
 SECONDS = 8
 SPIN = "while True: pass"
+SHRINK = ("--set", "exclusivity=shrink")
 
 
 def engine(daemon: Daemon) -> dict[str, Any]:
@@ -46,23 +47,23 @@ def ran_s(pid: int) -> float:
 
 def main() -> None:
     MANIFESTS.mkdir(parents=True)
-    node, daemon = Node("systemd"), Daemon("--set", "exclusivity=shrink")
+    node, daemon = Node("systemd"), Daemon(*SHRINK)
     pods = ("db/postgres", "trading/match-engine")
     for name in ("postgres", "match-engine"):
         shutil.copy(WORKLOADS / f"{name}.yaml", MANIFESTS)
         node.start_pod(yaml.safe_load((WORKLOADS / f"{name}.yaml").read_text()))
         until(f"{name} is pinned", lambda: any(daemon.settled(one) for one in pods))
     settled = until("both are pinned", lambda: daemon.settled(*pods))
-    bundled = pinfold("bundle", BUNDLE, *OPTIONS)
+    bundled = pinfold("bundle", BUNDLE, *OPTIONS, *SHRINK)
     began = engine(daemon)
     time.sleep(SECONDS)
-    quiet, tasks = engine(daemon), pinfold("verify", "--tasks", "-o", "json", *OPTIONS)
+    quiet, tasks = engine(daemon), pinfold("verify", "--tasks", "-o", "json", *OPTIONS, *SHRINK)
     cpu = int(quiet["cpus"].replace("-", ",").split(",")[0])
     with intrude(cpu) as intruder:
         before, ran_before_s = engine(daemon), ran_s(intruder.pid)
         time.sleep(SECONDS)
         after, ran_after_s = engine(daemon), ran_s(intruder.pid)
-        found = pinfold("verify", "--tasks", *OPTIONS)
+        found = pinfold("verify", "--tasks", *OPTIONS, *SHRINK)
         status = pinfold("status")
         intruder.kill()
     told = {

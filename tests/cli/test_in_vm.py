@@ -17,6 +17,7 @@ def told() -> Mapping[str, Any]:
     done = run_in_vm(command, kernel="6.12", init="systemd", smp="16,sockets=2,cores=4,threads=2", timeout_s=600)
     assert done.status == 0, done.output[-4000:]
     answer: Mapping[str, Any] = json.loads(done.output.strip().splitlines()[-1])
+    print({name: value for name, value in answer.items() if name != "bundle"})
     assert answer["settled"], answer["pods"]
     return answer
 
