@@ -151,14 +151,17 @@ class Narrowing:
                 self._pods.add(path)
             elif change.happening is Happening.CREATED:
                 self._waiting.setdefault(path, self._now())
-        watched = standing.pods | self._pods
-        every = watched.union(standing.holders)
-        for fresh in events.watch(every, every):
-            if (path := CgroupPath(fresh)) in watched:  # what appeared in it before it was watched
-                for inner in (below(path, name) for name in self._fs.children(path)):
-                    if inner not in settled:
-                        self._waiting.setdefault(inner, self._now())
+        while fresh := events.watch(every := self._watched(standing), every):
+            for path in map(CgroupPath, fresh):  # what appeared in it before it was watched
+                inside = {below(path, name) for name in self._fs.children(path)}
+                if path in standing.holders:
+                    self._pods |= inside
+                else:
+                    self._waiting |= dict.fromkeys(inside - settled - self._waiting.keys(), self._now())
         self._narrow(standing)
+
+    def _watched(self, standing: Standing) -> frozenset[CgroupPath]:
+        return frozenset((*standing.holders, *standing.pods, *self._pods))
 
     def _narrow(self, standing: Standing) -> None:
         for path, seen_at in tuple(self._waiting.items()):
