@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from pinfold.agent.showing import APPEARS_WITHIN_S
-from pinfold.cpuset import NodeSet
+from pinfold.cpuset import CpuSet, NodeSet
 from pinfold.pods.model import QosClass
 from pinfold.report.snapshot import Mode
 from pinfold.state import FILE
 from tests.agent.bench import Bench, pod
 from tests.cgroups.node import container_path, pod_path, uid
 from tests.cpuset_model import KERNELS
+from tests.sysfs_writer import write_machine
 
 
 @pytest.fixture(params=KERNELS, ids=str)
@@ -207,6 +208,16 @@ def test_a_pod_whose_cgroup_never_appears_is_told(bench: Bench) -> None:
     assert "test/p1" in told
     bench.appear(1)
     assert not bench.turn().warnings
+
+
+def test_a_machine_that_changes_without_a_word_is_seen_at_the_timer(bench: Bench) -> None:
+    """A container in a user namespace hears no hotplug."""
+    agent = bench.start()
+    bench.turn()
+    write_machine(bench.tmp, sockets=2, cores=4, threads=2, numbering="adjacent", offline=[15])
+    assert not bench.turn().topology.offline
+    agent._due = True
+    assert bench.turn().topology.offline == CpuSet.of([15])
 
 
 def test_drift_is_repaired_and_counted_by_cause(bench: Bench) -> None:

@@ -200,6 +200,23 @@ def test_who_changes_a_cgroup_above_has_all_pods_looked_at(node: Ringing) -> Non
     node.known_is_true()
 
 
+def test_who_takes_cpus_away_above_breaks_a_pool_that_does_not_ring(tmp_path: Path) -> None:
+    """6.12 makes the pod's partition a member then, without a word."""
+    node = Ringing(V6_12, tmp_path)
+    node.start(1, pod(1, 4, engine=3))
+    node.bench.start()
+    node.settle()
+    path = pod_path(1, QosClass.GUARANTEED)
+    exclusive = node.fs.read(path, "cpuset.cpus.exclusive")
+    assert exclusive
+    node.rewrite(CgroupPath("kubepods.slice"), "cpuset.cpus.exclusive", exclusive.partition("-")[0])
+    assert node.fs.read(path, "cpuset.cpus.partition") == "member"
+    node.settle()
+    assert node.fs.read(path, "cpuset.cpus.partition") == "root"
+    node.known_is_true()
+    node.bench.stop()
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_after_anything_that_rings_the_loop_knows_what_the_kernel_holds(node: Ringing, seed: int) -> None:
     """Pods come, grow and go, and somebody rewrites at random; in the end a full look finds nothing to do."""

@@ -50,7 +50,7 @@ class Known:
         self._outer: Held = {}
         self._inner: dict[CgroupPath, CpusetState] = {}
         self._ours: dict[tuple[CgroupPath, File], str] = {}
-        """What Pinfold wrote above the pods since these were read."""
+        """What Pinfold wrote since the outer ones were read."""
         self.relisted = True
         """A cgroup may have come or gone since the flag was last taken down."""
 
@@ -74,11 +74,8 @@ class Known:
             self._forget(path)
 
     def wrote(self, outcomes: Iterable[Outcome]) -> None:
-        for one in outcomes:
-            if one.write.path in self._outer:
-                self._ours[one.write.path, one.write.file] = one.write.value
-            else:
-                self._forget(one.write.path)
+        """What Pinfold wrote above the pods changes nothing in them but what rings there as well."""
+        self._ours |= {(one.write.path, one.write.file): one.write.value for one in outcomes}
 
     def children(self, path: CgroupPath) -> tuple[str, ...]:
         if path not in self._children:
