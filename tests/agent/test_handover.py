@@ -184,6 +184,17 @@ def test_what_is_no_state_is_refused_before_anything_is_written(bench: Bench, te
     assert bench.fs.count == 0
 
 
+def test_a_static_kubelet_is_left_alone_before_all_pods_are_known(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubelet(bench, CPU)
+    agent = bench.start()
+    monkeypatch.setattr(type(agent.sources), "synced", False)
+    assert owned(bench.turn()) == STANDS
+    kubelet(bench, {**CPU, "entries": {}, "podEntries": {}})
+    assert owned(bench.turn()) == {"test/p1": ("", ""), "test/p2": ("", "")}
+
+
 def test_before_all_pods_are_known_nothing_is_taken_over(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     imports(bench)
     agent = bench.start()

@@ -281,7 +281,8 @@ class Agent:
         self._take_narrowed(pods)
         found = self.sources.peace()
         peace = self._peace = found if found.certain else self._peace
-        if peace is None or ((self._books.is_lost or self._handover.pending) and not self.sources.synced):
+        unclear = self._books.is_lost or (self._handover.pending and peace is not None and peace.cpusets)
+        if peace is None or (unclear and not self.sources.synced):
             return False  # whose the cpusets are, or whose a pin is, is not known yet: all stays as it is
         if peace.cpusets:
             own = decided = self._decide(picture, peace)
