@@ -129,7 +129,7 @@ class Moves:
         Where the set above was too small when it grew, 6.12 gives it nothing later on; and the same text does nothing.
         """
         stands = slot.file is File.EXCLUSIVE and self._words[slot.path] in {Kind.ROOT, Kind.ISOLATED}
-        if stands and unheld and unheld < slot.text:
+        if stands and unheld:
             self._set(slot, slot.text - unheld)
 
     def _round(self) -> None:
