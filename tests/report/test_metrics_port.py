@@ -110,6 +110,7 @@ def test_strangers_load_the_api_server_no_more_than_agreed_and_push_no_reader_ou
     statuses = [judged(access, f"forged-{number}") for number in range(50)]
     assert statuses.count(401) == 4
     assert statuses.count(503) == 46
+    assert judged(access, PROMETHEUS) == 200
     assert len(server.asked("reviews")) == 6
     clock.s += 61
     assert judged(access, PROMETHEUS) == 200
