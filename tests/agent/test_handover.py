@@ -184,9 +184,7 @@ def test_what_is_no_state_is_refused_before_anything_is_written(bench: Bench, te
     assert bench.fs.count == 0
 
 
-def test_a_static_kubelet_is_left_alone_before_all_pods_are_known(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_static_kubelet_is_observed_before_all_pods_are_known(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     kubelet(bench, CPU)
     agent = bench.start()
     monkeypatch.setattr(type(agent.sources), "synced", False)
