@@ -402,7 +402,7 @@ class Agent:
         unmade = verify(layout, node.held, self._topology.online)
         drifted = [one for one in unmade if (one.path, one.file) in differs]
         known = {pod.uid: pod.full_name for pod in picture.pods}
-        promised = promises(node, decided.ledger)
+        promised = promises(node, decided.ledger, self._newcomers.waiting)
         passed = (path for path in self.sources.passed() if not self._narrowing.was_in_time(path))
         self._chronicle.started(unseen(passed, self._newcomers, node, decided.ledger), known)
         standing = Standing(picture.tree, decided.ledger, picture.names)

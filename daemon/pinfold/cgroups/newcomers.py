@@ -183,11 +183,12 @@ class Newcomers:
         return replace(self, waiting=waiting), confined
 
 
-def promises(node: Node, ledger: Ledger) -> dict[CgroupPath, Promise]:
-    """What each pod, and each container of a pod's spec, is to be confined to; nothing for all others."""
+def promises(node: Node, ledger: Ledger, waiting: Collection[CgroupPath]) -> dict[CgroupPath, Promise]:
+    """What each pod with somebody *waiting*, and each container of its spec, is to be confined to; no others."""
     found: dict[CgroupPath, Promise] = {}
     for uid, entry in ledger.entries.items():
-        if pod := node.tree.pods.get(uid):
+        pod = node.tree.pods.get(uid)
+        if pod and (pod.path in waiting or any(one.path in waiting and one.id in node.names for one in pod.containers)):
             if entry.cpus:
                 found[pod.path] = Promise(entry.cpus, entry.cpus)
                 sets = container_sets(entry, pod, node.names)
