@@ -94,6 +94,22 @@ def test_a_leaf_of_kubepods_made_a_partition_is_left_and_its_cpus_too(tmp_path: 
     bench.stop()
 
 
+@pytest.mark.parametrize("cpus", ["0-15", "2-15", "0-14"])
+def test_whoever_has_himself_given_nearly_all_cpus_ends_no_turn(cpus: str, tmp_path: Path) -> None:
+    """An exclusive set may be written before any partition is made of it; pods go on as they are."""
+    bench = Bench.boot(V6_12, tmp_path, apiServer={"enabled": False})
+    bench.fs.write(CgroupPath(""), File.SUBTREE_CONTROL, "+cpuset")
+    bench.fs.write(CgroupPath("system.slice"), File.EXCLUSIVE, cpus)
+    bench.put(pod(1, 4, engine=3))
+    bench.appear(1, populated=False)
+    bench.start()
+    snapshot = bench.turn()
+    assert snapshot.counters.faults == {}
+    assert [one for one in snapshot.warnings if "/system.slice" in one and cpus in one]
+    assert bench.fs.read(CgroupPath("system.slice"), File.EXCLUSIVE) == cpus
+    bench.stop()
+
+
 @pytest.mark.parametrize("kernel", KERNELS, ids=str)
 def test_strictly_reserved_cpus_are_the_systems_alone(kernel: Kernel, tmp_path: Path) -> None:
     """Not the pods', not even those of pods that own nothing; and a node without pools is as it was."""

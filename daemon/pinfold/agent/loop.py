@@ -350,7 +350,8 @@ class Agent:
         if self._held_by_others is None:
             now = self._cgroups.look(tree, Ledger(), self._topology, self._books.kept.files, picture.names)
             self._held_by_others = held_by_others(now)
-        topology = self._topology.without(CpuSet.union(self._held_by_others.values()))
+        others = CpuSet.union(self._held_by_others.values())
+        topology = self._topology if self._topology.online <= others else self._topology.without(others)
         world = World(topology, policy, active, frozenset(lingering), stay, devices)
         if self._planned and self._planned[:2] == (world, ledger):
             return self._planned[2]
