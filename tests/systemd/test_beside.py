@@ -19,6 +19,8 @@ from .test_properties import ALL, FOUND, HELD, WANTS, node
 def beside() -> Iterator[Beside]:
     config = Config.model_validate({"memoryMigrationMaxSize": "1Gi"})
     made = Beside(config, NodeCgroups(config, Fs.boot(V6_1, 8)), lambda: None)
+    assert made.units
+    made.units.reached = True
     yield made
     made.close()
 
@@ -32,6 +34,13 @@ def test_properties_are_ours_from_the_moment_that_they_are_wanted_until_they_are
     assert (due.properties, due.returned, due.places) == (ALL, {}, frozenset(ALL))
     ended = beside.due(_enforced(Layout()), due.places)
     assert (ended.properties, frozenset(ended.returned), ended.places) == ({}, frozenset(ALL), frozenset(ALL))
+
+
+def test_nothing_is_ours_on_disk_while_nobody_knows_that_systemd_hears(beside: Beside) -> None:
+    assert beside.units
+    beside.units.reached = False
+    due = beside.due(_enforced(Layout(WANTS)), frozenset())
+    assert (due.probes, due.properties, due.places) == (True, {}, frozenset())
 
 
 def test_a_property_that_the_checkpoint_no_longer_finds_a_unit_for_is_forgotten(beside: Beside) -> None:

@@ -23,10 +23,12 @@ class _Bus:
         self.reloading = threading.Event()
         self.reloading.set()
 
-    def set(self, unit: str, properties: Mapping[Property, str], /) -> None:
-        assert self.reloading.wait(PATIENCE_S)
+    def reach(self) -> None:
         if self.fault:
             raise BusError(self.fault)
+
+    def set(self, unit: str, properties: Mapping[Property, str], /) -> None:
+        assert self.reloading.wait(PATIENCE_S)
         self.told.append((unit, dict(properties)))
 
     def close(self) -> None:
@@ -115,6 +117,20 @@ def test_a_unit_that_systemd_refuses_keeps_no_other_from_being_told() -> None:
     with pytest.raises(UnitRefusedError):
         tell(bus, {LOW: "1", ("kubepods.slice", Property.MEMORY_LOW): "1"})
     assert [unit for unit, _ in bus.told] == ["kubepods.slice"]
+
+
+def test_nothing_is_told_before_systemd_is_known_to_hear() -> None:
+    bus = _Bus()
+    bus.fault = "systemd's bus cannot be reached"
+    units = _Units(bus)
+    units.probe()
+    units.settle()
+    before = units.reached
+    bus.fault = ""
+    units.probe()
+    units.settle()
+    assert (before, units.reached, bus.told) == (False, True, [])
+    units.close()
 
 
 def test_where_there_is_no_bus_the_fault_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,9 @@ class Due:
     """Properties that are given back."""
     migrations: tuple[Write, ...]
 
+    probes: bool = False
+    """There are properties to be told, once systemd is known to hear."""
+
     @property
     def places(self) -> frozenset[Place]:
         """For the checkpoint: the properties that are ours."""
@@ -39,7 +42,7 @@ class Due:
 
 class Beside:
     def __init__(self, config: Config, cgroups: NodeCgroups, wake: Callable[[], None]) -> None:
-        self._units = SystemdUnits(wake) if config.cgroup_mount == SYSTEMD_MOUNT else None
+        self.units = SystemdUnits(wake) if config.cgroup_mount == SYSTEMD_MOUNT else None
         most = config.memory_migration_max_size
         self._migrations = Migrations(cgroups.fs, most, wake) if most else None
 
@@ -57,26 +60,31 @@ class Beside:
         node = enforced.node
         moves = pending(enforced.layout, node.held) if self._migrations else ()
         found = noted(enforced.kept.files, node.held, moves)
-        if self._units is None:
+        if self.units is None:
             return Due(found, {}, {}, moves)
         properties = wanted_properties(node, enforced.layout)
-        returned = given_back(node, ours - self._units.returned() - properties.keys())
-        return Due(found, properties, returned, moves)
+        probes = bool(properties) and not self.units.reached
+        if probes:  # nothing new is begun
+            properties = {place: text for place, text in properties.items() if place in ours}
+        returned = given_back(node, ours - self.units.returned() - properties.keys())
+        return Due(found, properties, returned, moves, probes)
 
     def ask(self, due: Due, drifted: Iterable[Drift]) -> None:
         """Once *due* is on disk; *drifted*: what others wrote before this turn."""
-        if self._units:
+        if self.units and due.probes and not (due.properties or due.returned):
+            self.units.probe()
+        elif self.units:
             files = set(FILES.values())
-            self._units.ask(due.properties, due.returned, {base(one.path) for one in drifted if one.file in files})
+            self.units.ask(due.properties, due.returned, {base(one.path) for one in drifted if one.file in files})
         if self._migrations:
             self._migrations.ask(due.migrations)
 
     def warnings(self) -> tuple[str, ...]:
         waiting = self.migrated.waiting
         stays = (f"the memory of {path} stays on its NUMA nodes: {waiting[path]}" for path in sorted(waiting))
-        return (*(self._units.warnings() if self._units else ()), *stays)
+        return (*(self.units.warnings() if self.units else ()), *stays)
 
     def close(self) -> None:
-        for thread in (self._units, self._migrations):
+        for thread in (self.units, self._migrations):
             if thread:
                 thread.close()

@@ -19,6 +19,8 @@ log = structlog.get_logger()
 class Bus(Protocol):
     """`SystemdBus`, or what plays it."""
 
+    def reach(self) -> None: ...
+
     def set(self, unit: str, properties: Mapping[Property, str], /) -> None: ...
 
     def close(self) -> None: ...
@@ -49,12 +51,21 @@ class SystemdUnits:
         self._set: Values = {}
         self._returned: frozenset[Place] = frozenset()
         self._fault = ""
+        self.reached = False
+        """Whether systemd has ever answered this process: before, nothing is asked for, and nothing need be on disk."""
+
+    def probe(self) -> None:
+        """Find out whether systemd can be told at all; the loop is woken where it can."""
+        self._hand_over({}, {}, frozenset())
 
     def ask(self, wanted: Values, back: Values, again: Iterable[str] = ()) -> None:
         """Have *wanted* set, and *back* given back. *again*: units whose files somebody else wrote to since."""
         units = frozenset(again)
         if not (units or back or self._fault or _lacking(wanted, self._set)):
             return
+        self._hand_over(wanted, back, units)
+
+    def _hand_over(self, wanted: Values, back: Values, units: frozenset[str]) -> None:
         with self._changed:
             self._asked = wanted, back, units
             self._changed.notify()
@@ -95,8 +106,10 @@ class SystemdUnits:
     def _do(self, wanted: Values, back: Values, again: Collection[str]) -> bool:
         """Whether the loop should look: something was given back, or the bus is reached or lost."""
         stands = {place: text for place, text in self._set.items() if place in wanted and place[0] not in again}
-        fresh, before = _lacking(wanted, stands), self._fault
+        fresh, before, first = _lacking(wanted, stands), self._fault, not self.reached
         try:
+            self._bus.reach()
+            self.reached = True
             tell(self._bus, {**back, **fresh})
         except BusError as error:
             if str(error) != before:
@@ -108,7 +121,7 @@ class SystemdUnits:
         with self._changed:
             self._set, self._fault = {**stands, **fresh}, ""
             self._returned |= back.keys()
-        return bool(back or before)
+        return bool(back or before or first)
 
 
 def _lacking(wanted: Values, stands: Values) -> dict[Place, str]:

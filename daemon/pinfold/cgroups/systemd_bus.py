@@ -31,6 +31,18 @@ class SystemdBus:
     def __init__(self) -> None:
         self._connection: Any = None
 
+    def reach(self) -> None:
+        """Connect, where there is no connection. Raises BusError."""
+        try:
+            import jeepney
+            from jeepney.io.blocking import open_dbus_connection
+        except ImportError as error:
+            raise BusError("systemd's bus needs the Python package jeepney: pip install 'pinfold[dbus]'") from error
+        try:
+            self._connection = self._connection or open_dbus_connection("SYSTEM")
+        except (OSError, EOFError, ValueError, RuntimeError, jeepney.AuthenticationError) as error:
+            raise BusError(f"systemd's bus cannot be reached: {str(error) or type(error).__name__}") from error
+
     def set(self, unit: str, properties: Mapping[Property, str]) -> None:
         """Set properties of *unit* until the next boot; a unit that is gone is no fault. Raises BusError."""
         values = [(name.value, encoded(name, text)) for name, text in properties.items()]
@@ -44,19 +56,16 @@ class SystemdBus:
             self._connection = None
 
     def _ask(self, method: str, signature: str, body: tuple[object, ...]) -> Any:  # noqa: ANN401  jeepney's message
-        try:
-            import jeepney
-            from jeepney.io.blocking import open_dbus_connection
-        except ImportError as error:
-            raise BusError("systemd's bus needs the Python package jeepney: pip install 'pinfold[dbus]'") from error
+        self.reach()
+        import jeepney
+
         manager = jeepney.DBusAddress("/org/freedesktop/systemd1", bus_name=_SYSTEMD, interface=f"{_SYSTEMD}.Manager")
+        message = jeepney.new_method_call(manager, method, signature, body)
         try:
-            self._connection = self._connection or open_dbus_connection("SYSTEM")
-            message = jeepney.new_method_call(manager, method, signature, body)
             return self._connection.send_and_get_reply(message, timeout=_DEADLINE_S)
-        except (OSError, EOFError, ValueError, RuntimeError, jeepney.AuthenticationError) as error:
+        except (OSError, EOFError, ValueError, RuntimeError) as error:
             self.close()
-            raise BusError(f"systemd's bus cannot be reached: {str(error) or type(error).__name__}") from error
+            raise BusError(f"systemd's bus does not answer: {str(error) or type(error).__name__}") from error
 
 
 def _fault(reply: Any) -> tuple[str, str] | None:  # noqa: ANN401
