@@ -42,9 +42,9 @@ docs: $(VENV)/ready
 # What some tests need, and are skipped without: a browser; promtool and prometheus, buildah, helm.
 tools: $(VENV)/ready
 	-command -v chromium || { apt-get update -q && apt-get install -y --no-install-recommends chromium; }
-	command -v prometheus && command -v buildah && command -v mmdebstrap \
+	-command -v prometheus && command -v buildah && command -v mmdebstrap \
 	  || { apt-get update -q && apt-get install -yq --no-install-recommends prometheus buildah mmdebstrap; }
-	command -v $(abspath $(BIN))/helm || GOBIN=$(abspath $(BIN)) go install helm.sh/helm/v3/cmd/helm@v3.22.0
+	-command -v $(abspath $(BIN))/helm || GOBIN=$(abspath $(BIN)) go install helm.sh/helm/v3/cmd/helm@v3.22.0
 
 bench: $(VENV)/ready
 	$(BIN)/python -m tests.bench.bench_planning
