@@ -1,6 +1,6 @@
 """Print the tables of docs/systemd.md, measured anew: what systemd resets, without Pinfold and with it.
 
-python -m tests.systemd            # six virtual machines, one after another: about ten minutes
+python -m tests.systemd            # six virtual machines, one after another: ten minutes and more
 """
 
 import sys
