@@ -98,7 +98,7 @@ def _footer(status: Json, paths: Iterable[str]) -> Html:
 
 @cache
 def _asset(name: str) -> str:
-    return files(__package__).joinpath(name).read_text()
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 @cache

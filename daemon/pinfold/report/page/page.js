@@ -125,12 +125,16 @@ let shown = null;
 
 function tell(cell) {
   shown = cell;
-  const titles = ["core", "l3", "node", "socket"].map((level) => cell.closest(`.${level}`));
-  const [core, l3, node, socket] = titles;
-  const siblings = [...core?.children ?? []].map((one) => one.id.slice(3)).join(",");
-  const place = core && [`core ${siblings}`, l3.ariaLabel, node.querySelector("span").textContent, socket.querySelector("span").textContent];
+  const words = [cell.ariaLabel];
   const share = busy.get(+cell.id.slice(3));
-  $("readout").textContent = [cell.ariaLabel, ...(share === undefined ? [] : [`${percent(share)} busy`]), ...(place ?? [])].join("  ·  ");
+  if (share !== undefined) words.push(`${percent(share)} busy`);
+  const core = cell.closest(".core");
+  if (core) {
+    const title = (level) => core.closest(level).querySelector("span").textContent;
+    const siblings = [...core.children].map((one) => one.id.slice(3));
+    words.push(`core ${siblings}`, core.closest(".l3").ariaLabel, title(".node"), title(".socket"));
+  }
+  $("readout").textContent = words.join("  ·  ");
 }
 
 function light(link) {
