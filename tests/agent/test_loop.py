@@ -141,6 +141,25 @@ def test_a_lost_checkpoint_is_rebuilt_from_the_kernel(bench: Bench, damage: byte
     assert snapshot.counters.faults["StateError"].count == 1
 
 
+@pytest.mark.parametrize("mems", ["1", "0-1"], ids=["bound-elsewhere", "not-bound"])
+def test_a_ledger_that_is_rebuilt_moves_no_memory(bench: Bench, mems: str) -> None:
+    """A fresh plan would bind the pod to node 0; it was found running, or bound to another node."""
+    bench.put(pod(1, 4))
+    bench.appear(1, populated=False)
+    bench.start()
+    bench.turn()
+    bench.stop()
+    path = pod_path(1, QosClass.GUARANTEED)
+    assert bench.fs.read(path, "cpuset.mems") == "0"
+    assert bench.fs.world.write(path, "cpuset.mems", mems) is None
+    (Path(bench.config.state_dir) / FILE).write_bytes(b"")
+    bench.start()
+    entry = bench.status(1).entry
+    assert entry
+    assert str(entry.mems) == ("1" if mems == "1" else "")
+    assert bench.fs.read(path, "cpuset.mems") == mems
+
+
 def test_a_pool_outlives_its_pod_while_processes_do(bench: Bench) -> None:
     bench.put(pod(1, 4))
     bench.appear(1)
