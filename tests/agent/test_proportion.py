@@ -12,6 +12,7 @@ import pytest
 
 from pinfold.agent.loop import Agent
 from pinfold.cgroups.held import held
+from pinfold.cgroups.known import GLANCES
 from pinfold.cgroups.paths import CgroupPath, below
 from pinfold.pods.model import QosClass
 from tests.agent.bench import Bench, Fs, pod
@@ -183,11 +184,19 @@ def test_one_change_reads_as_much_with_many_pods_as_with_few(tmp_path: Path) -> 
     assert few["a pod comes"] > 0
 
 
-def test_the_timer_reads_everything(tmp_path: Path) -> None:
+def test_the_timer_looks_at_who_owns_cpus_and_in_time_at_everybody(tmp_path: Path) -> None:
     node = crowded(tmp_path / "node", 20)
-    before = node.fs.files_read
+    silent = [container_path(pod_path(1, QosClass.GUARANTEED), 1, 0), pod_path(20, QosClass.GUARANTEED)]
+    for path, cpus in zip(silent, ("2", "0-1"), strict=True):
+        assert node.fs.world.write(path, "cpuset.cpus", cpus) is None
+    node.settle()
+    assert node.agent._cgroups.known._inner[silent[0]] != held(node.fs, silent)[silent[0]]
     node.full()
-    assert node.fs.files_read - before > 20 * 10
+    assert node.fs.read(silent[0], "cpuset.cpus") != "2", "it is repaired"
+    for _ in range(GLANCES):
+        node.full()
+    known = node.agent._cgroups.known
+    assert known._inner == held(node.fs, known._inner)
     node.bench.stop()
 
 

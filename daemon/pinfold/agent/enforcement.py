@@ -130,6 +130,11 @@ class NodeCgroups:
             self._tree = discover(self.known, self._root, self._driver)
         return self._tree
 
+    def glance(self, ledger: Ledger) -> None:
+        """Have the next look find what changed without a word."""
+        pods = self._tree.pods if isinstance(self._tree, Tree) else {}
+        self.known.glance({pods[uid].path for uid in ledger.entries if uid in pods})
+
     def capability(self, held: Held) -> Capability:
         return capability(held, may_administer=self._may_administer, asked=self._asked)
 

@@ -260,7 +260,9 @@ class Agent:
     def _turn(self, began: float) -> bool:
         if not self.sources.ready:
             return False
-        self._cgroups.known.stir(self.sources.stirred() | Stirred(everywhere=self._due))
+        self._cgroups.known.stir(self.sources.stirred())
+        if self._due:
+            self._cgroups.glance(self._books.checkpoint.ledger)
         if self.sources.hotplugged() or (self._due and glance(Path(self.config.sysfs_root)) != self._glance):
             self._reread_machine()
         if (told := self.sources.kubelet_config) is not self._kubelet:

@@ -4,7 +4,7 @@ A cgroup that is heard (by inotify) and did not ring has the files that it had. 
 follows from a write somewhere: in the cgroup itself, or in one above it. So a pod is looked at again when anything in
 it rang or was written; and all pods are when a cgroup above them, or beside their way, holds what neither stood there
 nor was written by Pinfold. The rest (``effective`` sets of pods that own nothing, a partition that breaks without a
-word) shows at the full look, for which whoever has the timer asks.
+word) shows at a glance, for which whoever has the timer asks.
 """
 
 from collections.abc import Collection, Iterable
@@ -16,6 +16,8 @@ from pinfold.cgroups.held import CpusetState, Held, Reading, held
 from pinfold.cgroups.paths import CgroupPath, File, below, parent
 from pinfold.cgroups.tree import Listing
 
+GLANCES = 6
+"""After so many glances everybody was looked at; who owns CPUs, at each."""
 _INHERITED = (File.CPUS, File.EXCLUSIVE, File.PARTITION, File.MEMS)
 """What cgroups below depend on."""
 
@@ -49,6 +51,7 @@ class Known:
         self._children: dict[CgroupPath, tuple[str, ...]] = {}
         self._outer: Held = {}
         self._inner: dict[CgroupPath, CpusetState] = {}
+        self._glances = 0
         self._ours: dict[tuple[CgroupPath, File], str] = {}
         """What Pinfold wrote since the outer ones were read."""
         self.relisted = True
@@ -72,6 +75,13 @@ class Known:
             self._unlist(path)
         for path in stirred.files:
             self._forget(path)
+
+    def glance(self, owners: Collection[CgroupPath]) -> None:
+        """Look again at the pods *owners*, and at some of the others."""
+        self._glances += 1
+        for place, path in enumerate(tuple(self._inner)):
+            if path in owners or parent(path) in owners or place % GLANCES == self._glances % GLANCES:
+                del self._inner[path]
 
     def wrote(self, outcomes: Iterable[Outcome]) -> None:
         """What Pinfold wrote above the pods changes nothing in them but what rings there as well."""
