@@ -124,12 +124,15 @@ class Starts:
         daemon.process.send_signal(signal.SIGCONT)
         self._resumed_at = uptime_s()
 
-    def keep_residents(self) -> None:
-        for number in RESIDENTS:
-            settled = self._settle(number, self._start(number, late=False))
-            if settled is None:
-                raise TimeoutError(f"the resident pod {number} was not pinned")
-            self._residents.append(settled)
+    @contextmanager
+    def residents(self) -> Iterator[None]:
+        running = [self._start(number, late=False) for number in RESIDENTS]
+        self._residents = [one for one in map(self._settle, RESIDENTS, running) if one]
+        if len(self._residents) < len(RESIDENTS):
+            raise TimeoutError("the resident pods were not pinned")
+        yield
+        for one in running:
+            self._delete(one)
 
     def _start(self, number: int, late: bool) -> RunningPod:
         pod = pods.pod(number)
@@ -324,27 +327,27 @@ def play(args: argparse.Namespace) -> dict[str, Any]:
         options += ["--set", f"nodeName={pods.NODE}", "--set", "manage=guaranteed", "--set", f"exclusivity={way}"]
         MANIFESTS.mkdir(exist_ok=True)
         daemon = Daemon(*options)
-        starts.keep_residents()
-        for name, count, late, during in (
-            ("prompt", args.prompt, False, None),
-            ("late", args.late, True, None),
-            ("busy", args.busy, False, None),
-            ("stopped", args.stopped, False, partial(starts.stop, daemon)),
-        ):
-            before = _counters(daemon)
-            if name == "busy" and count:
-                with _busy(api, daemon):
+        with starts.residents():
+            for name, count, late, during in (
+                ("prompt", args.prompt, False, None),
+                ("late", args.late, True, None),
+                ("busy", args.busy, False, None),
+                ("stopped", args.stopped, False, partial(starts.stop, daemon)),
+            ):
+                before = _counters(daemon)
+                if name == "busy" and count:
+                    with _busy(api, daemon):
+                        tally = starts.phase(count, late=late, during=during)
+                else:
                     tally = starts.phase(count, late=late, during=during)
-            else:
-                tally = starts.phase(count, late=late, during=during)
-            after = _counters(daemon)
-            result[name] = {
-                **{key: getattr(tally, key) for key in ("pods", "containers", "unsettled", "on_others")},
-                "probes": [tally.outside_pool, tally.outside_slice],
-                "counters": [after[0] - before[0], after[1] - before[1]],
-                "budgets_s": {runtime: of_values(values) for runtime, values in tally.budgets.items()},
-            }
-            print(name, json.dumps(result[name]), flush=True)
+                after = _counters(daemon)
+                result[name] = {
+                    **{key: getattr(tally, key) for key in ("pods", "containers", "unsettled", "on_others")},
+                    "probes": [tally.outside_pool, tally.outside_slice],
+                    "counters": [after[0] - before[0], after[1] - before[1]],
+                    "budgets_s": {runtime: of_values(values) for runtime, values in tally.budgets.items()},
+                }
+                print(name, json.dumps(result[name]), flush=True)
         metrics = daemon.get("/metrics")
         result["confinement"] = {
             f"{scope}_{phase}": of_histogram(metrics, "pinfold_confinement_seconds", scope=scope, phase=phase)
