@@ -52,6 +52,25 @@ def test_a_pod_of_the_api_server_is_pinned_and_told_by_an_event(bench: Bench, se
     assert event["reportingInstance"] == "pinfold-node-1"
 
 
+def test_a_pod_whose_cgroup_appears_before_the_watch_tells_of_it_is_asked_for(
+    bench: Bench, server: LocalApiServer
+) -> None:
+    agent = bench.start()
+    until(lambda: bench.turn() is not None and server.open_watches == 1, "the watch stands")
+    server.store.late = True
+    server.put_pod(on_node(pod(1, 4)))
+    bench.appear(1)
+    until(pinned(bench, 1), "the pod is pinned, though the watch told nothing")
+    assert len(server.asked("list")) == 2
+    assert server.asked("list")[1].query.keys() == {"fieldSelector", "limit"}, "of etcd, not of a cache"
+    bench.appear(9)
+    until(lambda: bench.turn() is not None and len(server.asked("list")) == 3, "somebody whom nobody knows")
+    for _ in range(3):
+        bench.turn()
+    assert len(server.asked("list")) == 3, "is asked for once"
+    assert all(one.healthy for one in agent.sources.health())
+
+
 def test_a_refusal_is_a_warning_in_the_kubelets_word(bench: Bench, server: LocalApiServer) -> None:
     server.put_pod(on_node(pod(1, 99)))
     bench.start()
@@ -158,6 +177,7 @@ def test_an_api_server_that_is_gone_for_ten_minutes_and_comes_back_with_a_410_mo
         server.forget_history()
         until(lambda: look(600), "ten minutes")
         assert {one.full_name for one in bench.turn().pods if one.pool} == {"test/p1", "test/p2", "test/p3"}
+        listed = len(server.asked("list"))
         server.start()
         until(pinned(bench, 4), "the pod that came meanwhile is pinned")
     assert {one.full_name for one in bench.turn().pods if one.pool} == {"test/p2", "test/p3", "test/p4"}
@@ -165,4 +185,4 @@ def test_an_api_server_that_is_gone_for_ten_minutes_and_comes_back_with_a_410_mo
     told = [one["event"] for one in logs if one["event"].startswith("apiserver.")]
     assert told == ["apiserver.lost", "apiserver.found"]
     assert [one for one in logs if one["log_level"] == "error"] == []
-    assert len(server.asked("list")) == 2, "the 410 is answered with a list"
+    assert len(server.asked("list")) == listed + 1, "the 410 is answered with a list"

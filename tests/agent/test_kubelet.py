@@ -140,7 +140,7 @@ def test_a_kubelet_that_becomes_static_is_left_alone_and_one_that_becomes_none_i
     for policy, mode in (("static", Mode.OBSERVING), ("none", Mode.ENFORCING)):
         kubelet.configz["cpuManagerPolicy"] = policy
         assert bench.agent
-        bench.agent.sources.unknown({PodUid(policy)})
+        bench.agent.sources.seen({PodUid(policy)}, set())
         until(lambda mode=mode: bench.turn().mode is mode, f"the kubelet says {policy}")  # type: ignore[misc]
         assert bench.turn().mode_reason == f'the kubelet\'s CPU manager policy is "{policy}" (configz)'
         owned = str(bench.fs.world.effective(path)) == "4-7"

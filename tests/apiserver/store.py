@@ -33,6 +33,8 @@ class Store:
         self.version = 1000
         self.pods: dict[str, Pod] = {}
         self.streams: list[Stream] = []
+        self.late = False
+        """Nothing of what happens is told on the watches that are open, as when they are far behind."""
         self._oldest = self.version
         self._history: list[tuple[int, str, bytes]] = []
         """Version, node, line."""
@@ -98,7 +100,7 @@ class Store:
     def _tell(self, change: str, pod: Pod) -> None:
         line = json.dumps({"type": change, "object": pod}).encode() + b"\n"
         self._history.append((self.version, _node(pod), line))
-        for stream in self.streams:
+        for stream in self.streams if not self.late else ():
             if stream.node in {"", _node(pod)}:
                 stream.out.put(line)
 

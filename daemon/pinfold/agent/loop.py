@@ -278,7 +278,7 @@ class Agent:
             return again
         picture = _Picture(pods, invalid, tree, self.sources.names(tree, pods), self.sources.objects)
         known = {pod.uid for pod in pods}
-        self.sources.unknown(tree.pods.keys() - known)
+        self.sources.seen(tree.pods.keys(), known)
         self._newcomers = self._newcomers.met(tree, known, self._cgroups.fs.made_at, self._now(), first=self._is_first)
         self._take_narrowed(pods)
         found = self.sources.peace()

@@ -92,7 +92,8 @@ class Sources:
             self._hotplug = HotplugMonitor()
         except HotplugUnavailableError as error:
             self._faults[HOTPLUG] = str(error)
-        self._unknown: frozenset[PodUid] = frozenset()
+        self._met: set[PodUid] = set()
+        """Pods whose cgroups are there, and that are or were known, or were asked for."""
         self._told_by_api: set[str] = set()
         """UIDs of pods that the API server knows, or has told the end of."""
         self._beyond = Pods()
@@ -295,11 +296,16 @@ class Sources:
         """Whether the kubelet was asked once, where it is to be: it may own the cpusets."""
         return self._kubelet is None or self._kubelet.health.asked
 
-    def unknown(self, uids: Iterable[PodUid]) -> None:
-        """Cgroups of these pods are there, and no source knows them: the kubelet is asked, once for each."""
-        before, self._unknown = self._unknown, frozenset(uids)
-        if self._unknown - before and self._kubelet:
-            self._kubelet.ask()
+    def seen(self, there: Collection[PodUid], known: Collection[PodUid]) -> None:
+        """Whose cgroups are *there*, and who is *known*: of a stranger the source that may know him is asked, once.
+
+        Who was known before has ended, and is none.
+        """
+        if self.synced:
+            strangers = set(there) - set(known) - self._met
+            self._met = self._met.intersection(there) | strangers | set(known).intersection(there)
+            if strangers and (asked := self._kubelet or self._api):
+                asked.ask()
 
     def health(self) -> tuple[SourceHealth, ...]:
         found = [

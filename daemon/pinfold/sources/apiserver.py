@@ -74,6 +74,8 @@ class ApiServerPods:
         self._draw = draw
         self._course = Course()
         self._answer: Answer | None = None
+        self._anew = threading.Event()
+        """The watch that stands is to be left for a list."""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="api-server-pods", daemon=True)
 
@@ -83,6 +85,12 @@ class ApiServerPods:
 
     def start(self) -> None:
         self._thread.start()
+
+    def ask(self) -> None:
+        """List now: somebody is there of whom the watch has told nothing. From any thread."""
+        self._anew.set()
+        if answer := self._answer:
+            answer.shut()
 
     def close(self, wait_s: float = 5.0) -> None:
         """End the thread, from a read too."""
@@ -103,7 +111,11 @@ class ApiServerPods:
             except Exception as error:
                 log.exception("apiserver.faulted")
                 ending = Failed(repr(error))
-            if ending is not None and not self._closing.is_set():
+            if self._closing.is_set():
+                return
+            if self._leaves_the_watch():
+                self._move(self._course.anew())
+            elif ending is not None:
                 self._move(self._course.ended(ending, self._clock() - began, self._draw()))
 
     def _ask(self) -> Ending | None:
@@ -111,6 +123,7 @@ class ApiServerPods:
         selector = ("fieldSelector", f"spec.nodeName={self._node}")
         match self._course.ask:
             case List(version, token):
+                self._anew.clear()
                 query = [selector, ("limit", str(PAGE_ITEMS))]
                 if token:
                     query.append(("continue", token))
@@ -131,6 +144,10 @@ class ApiServerPods:
                 with self._server.ask("GET", PATH, query, read_timeout_s=self._timing.watch_read_s) as answer:
                     return self._watched(answer)
 
+    def _leaves_the_watch(self) -> bool:
+        """While the server is away there is none to leave, and the list comes by itself."""
+        return self._anew.is_set() and isinstance(self._course.ask, Watch) and not self._course.away
+
     def _listed(self, answer: Answer) -> Ending | None:
         if answer.status != 200:
             return refusal(answer.status, answer.body(LINE_LIMIT_BYTES), answer.retry_after_s)
@@ -147,7 +164,7 @@ class ApiServerPods:
             return refusal(answer.status, answer.body(LINE_LIMIT_BYTES), answer.retry_after_s)
         self._answer = answer
         try:
-            if self._closing.is_set():  # close() looked before there was an answer to shut
+            if self._closing.is_set() or self._leaves_the_watch():  # set before there was an answer to shut
                 return Closed()
             self._heard()
             self._move(self._course.answered())

@@ -118,6 +118,10 @@ class Course:
         reconnects = self.reconnects + isinstance(self.ask, Watch)
         return replace(after, reconnects=reconnects, answering=False, heard=False, pages={})
 
+    def anew(self) -> "Course":
+        """List at once, what etcd has: a watch that stands may be behind."""
+        return replace(self, ask=List(""), pause_s=0.0, answering=False, heard=False)
+
     def _failed(self, error: str, draw: float) -> "Course":
         return replace(
             self,
