@@ -134,6 +134,7 @@ def test_a_controller_is_taken_back_where_nobody_below_uses_it(below: CpusetStat
     ("state", "moved"),
     [
         pytest.param(replace(QUOTA, populated=False, memory_bytes=GIB), True, id="nobody-runs-in-it"),
+        pytest.param(replace(QUOTA, populated=False, mems=NODE_1), False, id="it-is-written-already"),
         pytest.param(replace(QUOTA, populated=True, memory_bytes=1 << 20), True, id="little-to-move"),
         pytest.param(replace(QUOTA, populated=True, memory_bytes=GIB), False, id="much-to-move"),
         pytest.param(replace(QUOTA, populated=True), False, id="nobody-knows-how-much"),

@@ -90,7 +90,10 @@ def running(node: PlayedNode, number: int, *names: str | None, qos: QosClass = Q
 def test_a_new_pod_is_a_partition_before_anything_runs_in_it() -> None:
     node = PlayedNode.boot(ModelGround.boot(V6_12, 16), Enforcement.PARTITION)
     node.start_pod(1)
-    assert settled(node, ledger(pooled(1, "2-5"))) == [
+    now = ledger(pooled(1, "2-5"))
+    in_one_pass = told(node.plan(now))
+    assert in_one_pass == settled(node, now)
+    assert in_one_pass == [
         "root.subtree_control=+cpuset",
         "K.subtree_control=+cpuset",
         "pod1.subtree_control=+cpuset",
