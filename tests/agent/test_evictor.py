@@ -41,8 +41,8 @@ def controlled(number: int, cpus: int, started_at: str = "2026-11-24T12:00:00Z")
 def wait(bench: Bench, seconds: float = PATIENCE_S) -> None:
     """Turns, until the thread that evicts has heard of it."""
     bench.turn()
-    until(lambda: bench.agent is not None and bench.agent._evictor is not None, "there is somebody to evict")
-    evictor = bench.agent._evictor if bench.agent else None
+    until(lambda: bench.agent is not None and bench.agent._outbox.evictor is not None, "there is somebody to evict")
+    evictor = bench.agent._outbox.evictor if bench.agent else None
     assert evictor
     until(lambda: bool(evictor._restraint.since), "it was heard")
     bench.now_s += seconds
@@ -74,7 +74,7 @@ def test_what_was_there_before_pinfold_and_what_shares_is_never_asked_for(bench:
     bench.now_s += PATIENCE_S
     bench.turn()
     assert bench.agent
-    assert bench.agent._evictor is None
+    assert bench.agent._outbox.evictor is None
     assert not server.asked("evictions")
 
 

@@ -8,7 +8,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -19,18 +19,18 @@ from pinfold.agent.books import Books
 from pinfold.agent.chronicle import Chronicle
 from pinfold.agent.decision import Made
 from pinfold.agent.enforcement import Enforced, Kept, NodeCgroups
-from pinfold.agent.evicting import candidates, own_pod
-from pinfold.agent.evictor import Evictor
 from pinfold.agent.handover import Handover
 from pinfold.agent.irqs import Irqs
 from pinfold.agent.kernel_view import not_isolated
-from pinfold.agent.kubelet import completed, differing
+from pinfold.agent.machine import Machine
 from pinfold.agent.narrowing import Narrowing
+from pinfold.agent.outbox import Outbox
 from pinfold.agent.patience import FIRST_S, Patience
-from pinfold.agent.publisher import TopologyPublisher
 from pinfold.agent.rebuild import rebuilt
 from pinfold.agent.showing import Showing
 from pinfold.agent.sources import Sources
+from pinfold.agent.view import View, active
+from pinfold.agent.warnings import fights, strangers, weakly_protected
 from pinfold.agent.witness import Witness
 from pinfold.cgroups import watch
 from pinfold.cgroups.executor import Result
@@ -43,34 +43,24 @@ from pinfold.cgroups.newcomers import Newcomers, promises, unseen
 from pinfold.cgroups.numa_stat import Bytes
 from pinfold.cgroups.partitions import held_by_others
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, holds
-from pinfold.cgroups.reclaim import WEAK_LOW, is_multi_gen
-from pinfold.cgroups.tree import NoTree, Tree
+from pinfold.cgroups.tree import NoTree
 from pinfold.cgroups.verify import Drift, verify
 from pinfold.cgroups.wanted import wanted
-from pinfold.config import Config, ConfigError, policy
-from pinfold.cpuset import CpuSet, NodeSet
+from pinfold.config import Config
+from pinfold.cpuset import CpuSet
 from pinfold.errors import PinfoldError
 from pinfold.interrupts.affinities import Moves
 from pinfold.interrupts.guard import Guard, Guarded
 from pinfold.planning.ledger import Ledger
-from pinfold.planning.planner import Plan, World, own_device, plan
+from pinfold.planning.planner import Plan, World, plan
 from pinfold.planning.policy import MemoryPolicy
-from pinfold.planning.protection import Level
-from pinfold.planning.reasons import Decision, Outcome
-from pinfold.planning.words import event, trap_event
-from pinfold.pods.model import Intent, InvalidPod, Pod, PodUid
+from pinfold.pods.model import InvalidPod, Pod, PodUid
 from pinfold.report import systemd
 from pinfold.report.alone import Alone
-from pinfold.report.counters import Evictions
-from pinfold.report.event_sender import EventSender
-from pinfold.report.events import EventCounts, EventType, Occurrence
 from pinfold.report.snapshot import Exclusivity, Interrupts, Mode, PodInKernel, Snapshot
-from pinfold.sources.kubelet_config import KubeletConfig
 from pinfold.sources.kubelet_state import Peace
-from pinfold.sources.picture import Objects
 from pinfold.sources.wakeup import Timer
 from pinfold.state import StateDirectory
-from pinfold.topology.sysfs import glance, read_topology
 
 RETRY_S = 60.0
 """A partition that the kernel refused is tried again after so long."""
@@ -79,24 +69,10 @@ HIDDEN_TASKS = (
     "Run Pinfold with hostPID."
 )
 FAILED = "the last turn failed, all stays as it is and is tried again: "
-FOUGHT = "CgroupFoughtOver"
-"""The reason of the Event on a pod whose cgroups somebody keeps rewriting."""
 TURNS = 5
 """How often a turn that found new cgroups to watch is followed by another at once."""
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class _Picture:
-    """What the sources say, at the beginning of a turn."""
-
-    pods: tuple[Pod, ...]
-    invalid: tuple[InvalidPod, ...]
-    tree: Tree
-    names: Mapping[str, str]
-    objects: Objects
-    """What the pods were read from."""
 
 
 class Agent:
@@ -111,14 +87,10 @@ class Agent:
         now: Callable[[], float] = time.time,
         guard: Guard | None = None,
     ) -> None:
-        self.config = config
-        """With what was taken over from the kubelet."""
         self._clock, self._now = clock, now
+        self._machine = Machine(config)
         self._cgroups = cgroups or NodeCgroups(config)
         self._capability = self._cgroups.capability({})
-        self._glance = glance(Path(config.sysfs_root))
-        self._topology = read_topology(Path(config.sysfs_root))
-        self._policy, self._warnings = policy(config, self._topology)
         self._chronicle = Chronicle(now)
         self._books = Books(state)
         if self._books.fault:
@@ -148,9 +120,6 @@ class Agent:
         self._look_at_s = float("inf")
         """When the next turn is due though nothing rings."""
         self._peace: Peace | None = None
-        self._kubelet: KubeletConfig | None = None
-        self._differing: tuple[str, ...] = ()
-        """Where the kubelet is configured otherwise."""
         self._snapshot: Snapshot | None = None
         self.decision: Made | None = None
         """The last one that changed something; read from other threads too."""
@@ -159,18 +128,14 @@ class Agent:
         self.sources = Sources(config)
         self._beside = Beside(config, self._cgroups, self.sources.wakeup.wake)
         self._memory: Mapping[PodUid, Bytes] = {}
-        self._evictor: Evictor | None = None
-        self._own_pod = own_pod(Path("/proc/self/cgroup").read_text())
-        self._events: EventSender | None = None
-        if self.sources.server and config.report.events:
-            self._events = EventSender(self.sources.server.send, f"pinfold-{config.node_name}", clock=clock, now=now)
-            self._events.start()
-        self._publisher: TopologyPublisher | None = None
-        if self.sources.server and config.report.node_resource_topology:
-            self._publisher = TopologyPublisher(self.sources.server, config.node_name)
-            self._publisher.start()
+        self._outbox = Outbox(self.sources.server, config, clock, now)
 
     # Read from other threads: each gives one immutable value.
+
+    @property
+    def config(self) -> Config:
+        """With what was taken over from the kubelet."""
+        return self._machine.config
 
     def snapshot(self) -> Snapshot | None:
         """The newest picture; None before the first turn is done."""
@@ -222,9 +187,7 @@ class Agent:
             systemd.notify("WATCHDOG=1")
 
     def close(self) -> None:
-        for sender in (self._events, self._publisher, self._evictor):
-            if sender:
-                sender.close()
+        self._outbox.close()
         self._beside.close()
         self._narrowing.close()
         self.sources.close()
@@ -263,20 +226,22 @@ class Agent:
         self._cgroups.known.stir(self.sources.stirred())
         if self._due:
             self._cgroups.glance(self._books.checkpoint.ledger)
-        if self.sources.hotplugged() or (self._due and glance(Path(self.config.sysfs_root)) != self._glance):
-            self._reread_machine()
-        if (told := self.sources.kubelet_config) is not self._kubelet:
-            self._hear_kubelet(told)
+        if self.sources.hotplugged() or (self._due and self._machine.is_changed()):
+            self._cgroups.known.stir(Stirred(everywhere=True))
+            self._machine.reread()
+        if (told := self.sources.kubelet_config) is not self._machine.kubelet:
+            self._machine.hear(told, first=self._snapshot is None)
         pods, invalid = self.sources.pods()
         self._chronicle.invalid(invalid)
         tree = self._cgroups.discover()
         if isinstance(tree, NoTree):
-            decided = plan(World(self._topology, self._policy, _active(pods)), self._books.checkpoint.ledger)
+            world = World(self._machine.topology, self._machine.policy, active(pods))
+            decided = plan(world, self._books.checkpoint.ledger)
             self._publish(began, pods, invalid, decided, {}, Mode.OBSERVING, tree.message)
             again = bool(self.sources.watch({ROOT}))
             self._cgroups.known.hear(self.sources.heard)
             return again
-        picture = _Picture(pods, invalid, tree, self.sources.names(tree, pods), self.sources.objects)
+        view = View(pods, invalid, tree, self.sources.names(tree, pods), self.sources.objects)
         known = {pod.uid for pod in pods}
         self.sources.seen(tree.pods.keys(), known)
         self._newcomers = self._newcomers.met(tree, known, self._cgroups.fs.made_at, self._now(), first=self._is_first)
@@ -287,19 +252,20 @@ class Agent:
         if peace is None or (unclear and not self.sources.synced):
             return False  # whose the cpusets are, or whose a pin is, is not known yet: all stays as it is
         if peace.cpusets:
-            own = decided = self._decide(picture, peace)
+            own = decided = self._decide(view, peace)
         else:
-            own = Plan(Ledger(), (), self._topology.online)
-            decided = self._handover.observe(_active(pods), self._policy, self._topology, self._kubelet)
+            own = Plan(Ledger(), (), self._machine.topology.online)
+            machine = self._machine
+            decided = self._handover.observe(active(pods), machine.policy, machine.topology, machine.kubelet)
         self._newcomers = self._newcomers.decided(own.ledger, self._now())
-        enforced = self._enforce(picture, own, began)
+        enforced = self._enforce(view, own, began)
         self._books.is_lost = False
         self._chronicle.reconciled(self._clock() - began, enforced)
-        self._evict(own, pods)
+        self._outbox.evict(own.decisions, pods)
         mode = Mode.ENFORCING if peace.cpusets else Mode.OBSERVING
         node = enforced.node
         if not peace.cpusets:
-            node = self._cgroups.look(tree, decided.ledger, self._topology, self._books.kept.files, picture.names)
+            node = self._cgroups.look(tree, decided.ledger, self._machine.topology, self._books.kept.files, view.names)
         kernel = self._showing.view(node, enforced.drift)
         self._capability = self._cgroups.capability(enforced.node.held)
         if self._due or self._snapshot is None:
@@ -324,19 +290,19 @@ class Agent:
             self._newcomers, late = self._newcomers.narrowed(one.newborn, one.seen_at, one.written_at, one.late)
             self._chronicle.started([late] if late else [], known)
 
-    def _decide(self, picture: _Picture, peace: Peace) -> Plan:
-        tree, active = picture.tree, _active(picture.pods)
-        ledger = self._handover.take(active, self._policy)
+    def _decide(self, view: View, peace: Peace) -> Plan:
+        tree, pods = view.tree, active(view.pods)
+        ledger = self._handover.take(pods, self._machine.policy)
         if ledger is not None:
-            node = self._cgroups.look(tree, ledger, self._topology, {}, picture.names)
+            node = self._cgroups.look(tree, ledger, self._machine.topology, {}, view.names)
             owners = (pod for uid, pod in tree.pods.items() if uid in ledger.entries)
             self._books.kept = replace(
                 self._books.kept, files={**left_by_kubelet(owners, node.held), **self._books.kept.files}
             )
         else:
-            ledger = self._books.checkpoint.ledger if not self._books.is_lost else self._rebuilt(picture)
-        away = (ledger.entries.keys() | ledger.protections.keys()) - {pod.uid for pod in active}
-        invalid = {one.uid for one in picture.invalid}
+            ledger = self._books.checkpoint.ledger if not self._books.is_lost else self._rebuilt(view)
+        away = (ledger.entries.keys() | ledger.protections.keys()) - {pod.uid for pod in pods}
+        invalid = {one.uid for one in view.invalid}
         lingering = {
             uid
             for uid in away
@@ -344,71 +310,47 @@ class Agent:
             or not self.sources.synced
             or (uid in tree.pods and (state := self._cgroups.known.state(tree.pods[uid].path)) and state.populated)
         }
-        running = {pod.uid for pod in active if pod.uid not in ledger.entries and _runs(pod.uid, picture)}
+        running = {pod.uid for pod in pods if pod.uid not in ledger.entries and view.runs(pod.uid)}
         stay = frozenset[PodUid]() if self._beside.moves_memory else frozenset(running)
-        policy = self._policy if peace.mems else replace(self._policy, memory_policy=MemoryPolicy.NONE)
-        devices = self.sources.devices(active)
-        active = tuple(pod for pod in active if pod.uid in ledger.entries or not _awaits_device(pod, devices, tree))
+        policy = self._machine.policy if peace.mems else replace(self._machine.policy, memory_policy=MemoryPolicy.NONE)
+        devices = self.sources.devices(pods)
+        pods = tuple(pod for pod in pods if pod.uid in ledger.entries or not view.awaits_device(pod, devices))
         if self._held_by_others is None:
-            now = self._cgroups.look(tree, Ledger(), self._topology, self._books.kept.files, picture.names)
+            now = self._cgroups.look(tree, Ledger(), self._machine.topology, self._books.kept.files, view.names)
             self._held_by_others = held_by_others(now)
         others = CpuSet.union(self._held_by_others.values())
-        topology = self._topology if self._topology.online <= others else self._topology.without(others)
-        world = World(topology, policy, active, frozenset(lingering), stay, devices)
+        topology = (
+            self._machine.topology
+            if self._machine.topology.online <= others
+            else self._machine.topology.without(others)
+        )
+        world = World(topology, policy, pods, frozenset(lingering), stay, devices)
         if self._planned and self._planned[:2] == (world, ledger):
             return self._planned[2]
         decided = self._chronicle.recalled(plan(world, ledger))
         self._planned = world, ledger, decided
         fresh = self._chronicle.decided(decided, ledger)
         if fresh or decided.ledger != ledger:
-            self.decision = Made.of(picture.objects, world, ledger, decided)
-        self._tell(fresh, self._chronicle.trapped(decided, active), active)
+            self.decision = Made.of(view.objects, world, ledger, decided)
+        self._outbox.decided(fresh, self._chronicle.trapped(decided, pods), pods)
         return decided
 
-    def _evict(self, own: Plan, pods: Iterable[Pod]) -> None:
-        """Hand over who is to go; the API server has to do it."""
-        if self.sources.server is None:
-            return
-        asked = self.config.on_unsatisfied
-        wanted = candidates(own.decisions, pods, asked, self._started_at, self._own_pod)
-        if wanted and self._evictor is None:
-            self._evictor = Evictor(self.sources.server, self._clock)
-            self._evictor.start()
-        if self._evictor:
-            self._evictor.want(wanted)
-
-    def _tell(self, fresh: Iterable[Decision], trapped: Iterable[Decision], pods: Iterable[Pod]) -> None:
-        """Events on the pods whose decision is another one than before, and on those whose spec fell into a trap."""
-        if self._events is None:
-            return
-        by_uid = {pod.uid: pod for pod in pods}
-        for decision in fresh:
-            if decision.outcome is not Outcome.UNMANAGED:
-                reason, note = event(decision)
-                kind = EventType.WARNING if decision.refusal else EventType.NORMAL
-                self._events.tell(Occurrence.of(by_uid[decision.uid], reason, "Pinning", note, self._now(), kind))
-        for decision in trapped:
-            reason, note = trap_event(decision)
-            self._events.tell(Occurrence.of(by_uid[decision.uid], reason, "Reading", note, self._now()))
-
-    def _enforce(self, picture: _Picture, decided: Plan, began: float) -> Enforced:
+    def _enforce(self, view: View, decided: Plan, began: float) -> Enforced:
         self._refused_at = {uid: at for uid, at in self._refused_at.items() if began - at < RETRY_S}
-        refused = frozenset(self._refused_at)
-        node = self._cgroups.look(
-            picture.tree, decided.ledger, self._topology, self._books.kept.files, picture.names, refused
-        )
+        refused, topology = frozenset(self._refused_at), self._machine.topology
+        node = self._cgroups.look(view.tree, decided.ledger, topology, self._books.kept.files, view.names, refused)
         if not self._layout.wants:  # the first turn of this process: the one before may have died amid its work
-            managed = (one for uid, one in picture.tree.pods.items() if uid in self._books.checkpoint.ledger.entries)
+            managed = (one for uid, one in view.tree.pods.items() if uid in self._books.checkpoint.ledger.entries)
             node = replace(node, found=overlooked(node.found, managed, node.held))
         layout = wanted(node, decided.ledger, decided.node_shared)
-        differs = _places(verify(self._layout, node.held, self._topology.online))  # from what was made: others wrote
-        unmade = verify(layout, node.held, self._topology.online)
+        differs = _places(verify(self._layout, node.held, topology.online))  # from what was made: others wrote
+        unmade = verify(layout, node.held, topology.online)
         drifted = [one for one in unmade if (one.path, one.file) in differs]
-        known = {pod.uid: pod.full_name for pod in picture.pods}
+        known = {pod.uid: pod.full_name for pod in view.pods}
         promised = promises(node, decided.ledger, self._newcomers.waiting)
         passed = (path for path in self.sources.passed() if not self._narrowing.was_in_time(path))
         self._chronicle.started(unseen(passed, self._newcomers, node, decided.ledger), known)
-        standing = Standing(picture.tree, decided.ledger, picture.names)
+        standing = Standing(view.tree, decided.ledger, view.names)
         save, looked = self._books.committing(decided.ledger), False
 
         def commit(kept: Kept) -> None:
@@ -431,7 +373,7 @@ class Agent:
         self._narrowing.settled(standing)
         self._newcomers, confined = self._newcomers.verified(promised, unmade, enforced.drift, self._now())
         self._chronicle.confined(confined)
-        contested = self._be_patient(drifted, enforced, picture)
+        contested = self._be_patient(drifted, enforced, view)
         self._chronicle.enforced(enforced, drifted, known, self._patience.fought)
         # A partition that somebody unmakes while it is made is none that the kernel refuses.
         self._refused_at = {
@@ -447,7 +389,7 @@ class Agent:
         self._hidden = (HIDDEN_TASKS,) if enforced.hidden_tasks else ()
         return enforced
 
-    def _be_patient(self, drifted: Iterable[Drift], enforced: Enforced, picture: _Picture) -> set[PodUid]:
+    def _be_patient(self, drifted: Iterable[Drift], enforced: Enforced, view: View) -> set[PodUid]:
         """Whoever writes as fast as he is repaired is told, and answered more slowly; the pods that he writes to."""
         taken = {
             (one.write.path, one.write.file)
@@ -458,13 +400,13 @@ class Agent:
         repaired = {path for path, _ in _places(drifted) & taken}
         self._patience = self._patience.after(self.sources.written(), repaired, self._clock())
         fought = self._patience.fought
-        owners = {path: pod.uid for pod in picture.tree.pods.values() for path in fought if holds(pod.path, path)}
-        pods = {pod.uid: pod for pod in picture.pods}
+        owners = {path: pod.uid for pod in view.tree.pods.values() for path in fought if holds(pod.path, path)}
+        pods = {pod.uid: pod for pod in view.pods}
         for path in sorted(fought - before):
             pod = pods.get(owners.get(path, PodUid("")))
             note = self._chronicle.fought(path, pod.full_name if pod else "")
-            if self._events and pod:
-                self._events.tell(Occurrence.of(pod, FOUGHT, "Repairing", note, self._now()))
+            if pod:
+                self._outbox.fought(pod, note)
         for path in sorted(before - fought):
             self._chronicle.calmed(path)
         return set(owners.values())
@@ -475,7 +417,7 @@ class Agent:
         def commit_moves(moves: Moves) -> None:
             commit(replace(self._books.kept, irqs=moves))
 
-        if done := self._irqs.keep(ledger, self._topology, self._books.kept.irqs, commit_moves, due=self._due):
+        if done := self._irqs.keep(ledger, self._machine.topology, self._books.kept.irqs, commit_moves, due=self._due):
             self._guarded = done
             self._chronicle.guarded(done)
 
@@ -487,41 +429,18 @@ class Agent:
         self._books.kept = kept
         self._beside.ask(due, drifted)
 
-    def _rebuilt(self, picture: _Picture) -> Ledger:
+    def _rebuilt(self, view: View) -> Ledger:
         """The ledger as the kernel's pins tell it."""
-        tree = picture.tree
-        node = self._cgroups.look(tree, Ledger(), self._topology, {}, picture.names)
+        tree = view.tree
+        node = self._cgroups.look(tree, Ledger(), self._machine.topology, {}, view.names)
         self._books.kept = Kept(adopted(tree, node.held))
-        active = _active(picture.pods)
-        afresh = plan(World(self._topology, self._policy, active, devices=self.sources.devices(active)), Ledger())
-        ledger = rebuilt(afresh.ledger, node, self._topology.online - self._policy.reserved)
+        pods = active(view.pods)
+        world = World(self._machine.topology, self._machine.policy, pods, devices=self.sources.devices(pods))
+        afresh = plan(world, Ledger())
+        ledger = rebuilt(afresh.ledger, node, self._machine.topology.online - self._machine.policy.reserved)
         self._chronicle.moment("ledger.rebuilt", "", f"{len(ledger.entries)} pods kept what they had")
         log.warning("ledger.rebuilt", pods=len(ledger.entries))
         return ledger
-
-    def _reread_machine(self) -> None:
-        """After hotplug. Where the configuration no longer fits, the old policy stays and that is told."""
-        self._cgroups.known.stir(Stirred(everywhere=True))
-        self._glance = glance(Path(self.config.sysfs_root))
-        self._topology = read_topology(Path(self.config.sysfs_root))
-        try:
-            self._policy, self._warnings = policy(self.config, self._topology)
-        except ConfigError as error:
-            self._warnings = (str(error),)
-        log.info("topology.changed", cpus=str(self._topology.online), offline=str(self._topology.offline))
-
-    def _hear_kubelet(self, told: KubeletConfig | None) -> None:
-        """Its reserved CPUs are taken over at the start, so that nobody is moved for them later; then they are told."""
-        first, self._kubelet = self._snapshot is None, told
-        if told is None:
-            return
-        if first and (config := completed(self.config, told)) is not self.config:
-            try:
-                self._policy, self._warnings = policy(config, self._topology)
-                self.config = config
-            except ConfigError as error:
-                self._warnings = (*self._warnings, f"the kubelet's {error}")
-        self._differing = tuple(differing(self.config, told))
 
     def _publish(
         self,
@@ -546,72 +465,42 @@ class Agent:
             mode_reason=reason,
             exclusivity=Exclusivity(self._capability.enforcement.value),
             exclusivity_reason=self._capability.reason,
-            topology=self._topology,
-            policy=self._policy,
+            topology=self._machine.topology,
+            policy=self._machine.policy,
             node_shared=decided.node_shared,
             pods=statuses,
             invalid=invalid,
             sources=self.sources.health(),
             counters=self._chronicle.counters,
-            events=self._events.counts if self._events else EventCounts(),
-            evictions=self._evictor.counts if self._evictor else Evictions(),
+            events=self._outbox.event_counts,
+            evictions=self._outbox.evictions,
             recent=self._chronicle.recent,
             fought=tuple(sorted(self._patience.fought)),
             interrupts=Interrupts(len(self._guarded.moves), len(self._guarded.stays)),
             memory=self._memory,
             migrated=self._beside.migrated,
             warnings=(
-                *self._warnings,
-                *self._differing,
+                *self._machine.warnings,
                 *self._handover.warnings,
                 *self._hidden,
-                *((self._publisher.fault,) if self._publisher and self._publisher.fault else ()),
+                *self._outbox.warnings,
                 *self._guarded.warnings,
                 *self._beside.warnings(),
-                *self._weakly_protected(decided.ledger),
-                *self._fights(),
-                *self._others(),
+                *weakly_protected(decided.ledger, Path(self.config.sysfs_root)),
+                *fights(self._patience),
+                *strangers(self._held_by_others or {}),
                 *not_isolated(decided.ledger, kernel),
                 *self._showing.unseen(began, decided, kernel),
             ),
         )
         changed = before is None or _still(after, before) != before
         self._snapshot = replace(after, generation=after.generation + changed, at=self._now())
-        if self._publisher:
-            self._publisher.tell(self._snapshot)
-
-    def _weakly_protected(self, ledger: Ledger) -> tuple[str, ...]:
-        asked = any(one.level is Level.LOW for one in ledger.protections.values())
-        return (WEAK_LOW,) if asked and is_multi_gen(Path(self.config.sysfs_root)) else ()
-
-    def _fights(self) -> Iterable[str]:
-        for path in sorted(self._patience.fought):
-            yield f"somebody keeps rewriting {path}: it is repaired every {self._patience.pause_s} s. Find and stop it."
-
-    def _others(self) -> Iterable[str]:
-        for path, cpus in sorted((self._held_by_others or {}).items()):
-            yield f"CPUs {cpus} are held by /{path}, of which somebody else made a cpuset partition: no pod gets them."
+        self._outbox.publish(self._snapshot)
 
 
 def _still(after: Snapshot, before: Snapshot) -> Snapshot:
     """*after* without what moves while nothing changes."""
     return replace(after, counters=before.counters, memory=before.memory)
-
-
-def _active(pods: Iterable[Pod]) -> tuple[Pod, ...]:
-    return tuple(pod for pod in pods if not pod.terminal)
-
-
-def _awaits_device(pod: Pod, devices: Mapping[str, NodeSet], tree: Tree) -> bool:
-    """Whether the kubelet has not admitted it yet: only then it is known which device the pod gets."""
-    name = pod.intent.near_device if isinstance(pod.intent, Intent) else None
-    return name is not None and "/" in name and own_device(pod.uid, name) not in devices and pod.uid not in tree.pods
-
-
-def _runs(uid: PodUid, picture: _Picture) -> bool:
-    """Whether a container of the pod's spec is there already; the sandbox has nothing worth moving."""
-    pod = picture.tree.pods.get(uid)
-    return pod is not None and any(one.id in picture.names for one in pod.containers)
 
 
 def _places(drift: Iterable[Drift]) -> set[tuple[CgroupPath, File]]:
