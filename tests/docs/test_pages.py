@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pinfold import config
-from pinfold.agent import loop
+from pinfold.agent import outbox
 from pinfold.cgroups.verify import Cause
 from pinfold.planning import words
 from pinfold.planning.reasons import Word
@@ -48,7 +48,7 @@ def test_every_log_event_is_told_and_no_other() -> None:
 def test_every_reason_is_told_and_no_other() -> None:
     assert {word.value for word in Word} == set(first_cells("words.md", "## Reasons"))
     text = (DOCS / "words.md").read_text()
-    for reason in (words.PINNED, words.NOT_MANAGED, words.TRAP, loop.FOUGHT):
+    for reason in (words.PINNED, words.NOT_MANAGED, words.TRAP, outbox.FOUGHT):
         assert f"`{reason}`" in text
     source = "".join(file.read_text() for file in (PACKAGE / "pods").glob("*.py"))
     for reason in set(re.findall(r'"(Invalid[A-Z]\w+|Duplicate[A-Z]\w+)"', source)):
