@@ -233,7 +233,8 @@ def _cpus(cgroup: Path) -> frozenset[int]:
 def _busy(api: LocalApiServer, daemon: Daemon) -> Iterator[None]:
     """Two hundred other pods change all the time, and the metrics are scraped without a pause."""
     over = threading.Event()
-    others = [pods.pod(500_000_000_000 + 4 * place + 3) for place in range(200)]
+    idle = Kind("idle", {"containers": [{"name": "app"}]})  # it asks for nothing that the node shared pool would owe it
+    others = [pods.pod(500_000_000_000 + place, idle) for place in range(200)]
     for pod in others:
         api.put_pod(pod)
 
