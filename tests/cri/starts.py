@@ -299,6 +299,15 @@ def _reset(kubepods: Path) -> None:
         exclusive.write_text("\n")
 
 
+def _confinement(metrics: str) -> dict[str, Any]:
+    """Of all pods and containers so far."""
+    return {
+        f"{scope}_{phase}": of_histogram(metrics, "pinfold_confinement_seconds", scope=scope, phase=phase)
+        for scope in ("pod", "container")
+        for phase in ("seen", "known", "decided", "written", "verified")
+    }
+
+
 def _counters(daemon: Daemon) -> tuple[int, int]:
     return (
         int(daemon.metric("pinfold_started_outside_pool_total")),
@@ -348,13 +357,8 @@ def play(args: argparse.Namespace) -> dict[str, Any]:
                     "counters": [after[0] - before[0], after[1] - before[1]],
                     "budgets_s": {runtime: of_values(values) for runtime, values in tally.budgets.items()},
                 }
-                print(name, json.dumps(result[name]), flush=True)
-        metrics = daemon.get("/metrics")
-        result["confinement"] = {
-            f"{scope}_{phase}": of_histogram(metrics, "pinfold_confinement_seconds", scope=scope, phase=phase)
-            for scope in ("pod", "container")
-            for phase in ("seen", "known", "decided", "written", "verified")
-        }
+                result["confinement"] = _confinement(daemon.get("/metrics"))
+                print(name, json.dumps(result[name] | result["confinement"]), flush=True)
         daemon.stop(signal.SIGTERM)
     return result
 
