@@ -168,7 +168,7 @@ class Narrowing:
             bundle = self._bundles.name_of(_id(path))
             if (newborn := standing.given(path, bundle.name if bundle else "")) is None:
                 continue
-            late = self._late(newborn)
+            before = CpuSet.parse(self._fs.read(path, File.CPUS_EFFECTIVE) or "")
             try:
                 self._fs.write(path, File.CPUS, str(newborn.cpus))
             except CgroupGoneError:  # or its controller is not enabled yet
@@ -177,21 +177,21 @@ class Narrowing:
                 del self._waiting[path]
                 log.warning("newborn.left", cgroup=path, reason=str(error))
                 continue
+            written_at = self._now()
             del self._waiting[path]
+            late = self._late(newborn, before)
             if late is None:
                 self._in_time[path] = None
-            self._done.put(Narrowed(newborn, seen_at, self._now(), late))
+            self._done.put(Narrowed(newborn, seen_at, written_at, late))
         if len(self._in_time) > 2 * _REMEMBERED:
             self._in_time = dict.fromkeys(list(self._in_time)[-_REMEMBERED:])
         self._bundles.keep({_id(path) for path in self._waiting})
 
-    def _late(self, newborn: Newborn) -> Late | None:
-        if not self._has_run(newborn.path):
+    def _late(self, newborn: Newborn, before: CpuSet) -> Late | None:
+        """Whether it could be on more than it is given, *before*; who began amid the write counts."""
+        if before <= newborn.cpus or not self._has_run(newborn.path):
             return None
-        cpus = CpuSet.parse(self._fs.read(newborn.path, File.CPUS_EFFECTIVE) or "")
-        if cpus <= newborn.cpus:
-            return None
-        return Late(newborn.pod, newborn.name, bool(newborn.pool) and not cpus <= newborn.pool)
+        return Late(newborn.pod, newborn.name, bool(newborn.pool) and not before <= newborn.pool)
 
 
 def _id(path: CgroupPath) -> str:
