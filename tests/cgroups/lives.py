@@ -6,7 +6,7 @@ kernel says what the ledger wants, and each owner is alone.
 """
 
 from collections.abc import Callable
-from itertools import combinations
+from itertools import combinations_with_replacement
 from random import Random
 
 from pinfold.cgroups.found import from_text, to_text
@@ -24,7 +24,7 @@ CONTAINERS = 4
 """Of a pod, at most."""
 
 Meetings = dict[tuple[CgroupPath, CgroupPath], CpuSet]
-"""Pairs of cgroups whose processes may meet, and on which CPUs."""
+"""Pairs of cgroups whose processes may meet, and on which CPUs; with itself a cgroup has all of its own."""
 
 
 def entry(number: int, slices: list[CpuSet], shared: CpuSet, *, pool: bool) -> PodEntry:
@@ -41,6 +41,8 @@ class Life:
         self.random = Random(seed)
         self.strict = bool(seed % 2)
         self.ledger = Ledger()
+        self.was_owned = CpuSet()
+        """Before the transition that is under way."""
         self.pods: dict[PodUid, CgroupPath] = {}
         self.started: dict[PodUid, int] = {}
         self.count = 0
@@ -133,6 +135,7 @@ class Life:
 
     def become(self, ledger: Ledger) -> None:
         """Make *ledger* true, and die once on the way."""
+        self.was_owned = self.ledger.owned
         self.ledger = ledger
         self.transitions += 1
         before = self.meetings()
@@ -159,13 +162,22 @@ class Life:
         return seen
 
     def nobody_met(self, before: Meetings, seen: list[tuple[Write, Meetings]]) -> None:
-        """Of two that own nothing in the end it does not matter."""
+        """Of two that own nothing in the end it does not matter.
+
+        Nor where CPUs are nobody's in the end, and each of the two owned none before or will own none: who waits for
+        its own, or has left its own, runs where everybody does.
+        """
         after = self.meetings()
         owners = [self.pods[pod] for pod in self.ledger.entries]
         for write, meetings in seen:
             for pair, cpus in meetings.items():
+                stays_owner = any(
+                    before[path, path] <= self.was_owned and after[path, path] <= self.ledger.owned for path in pair
+                )
+                passing = CpuSet() if stays_owner else self.node.ground.possible - self.ledger.owned
                 if any(holds(owner, path) for owner in owners for path in pair):
-                    assert cpus <= before[pair] | after[pair], f"{pair} met on {cpus} after {write}"
+                    met = cpus - passing - before[pair] - after[pair]
+                    assert not met or pair[0] == pair[1], f"{pair} met on {met} after {write}"
 
     def owners_are_alone(self) -> None:
         """On a pod's pool nobody else runs; on a slice whose container is there nobody but that."""
@@ -212,4 +224,5 @@ class Life:
 
     def meetings(self) -> Meetings:
         effective = self.node.effective()
-        return {pair: effective[pair[0]] & effective[pair[1]] for pair in combinations(sorted(effective), 2)}
+        pairs = combinations_with_replacement(sorted(effective), 2)
+        return {(one, other): effective[one] & effective[other] for one, other in pairs}

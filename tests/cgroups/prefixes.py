@@ -82,7 +82,7 @@ def _twin(life: Life, ground: ModelGround, ledger: Ledger) -> tuple[Life, ModelG
     copy = ground.copy()
     twin = Life(life.node.twin(copy), 0)
     twin.node.found = from_text(to_text(twin.node.found))
-    twin.pods, twin.ledger = life.pods, ledger
+    twin.pods, twin.ledger, twin.was_owned = life.pods, ledger, life.was_owned
     return twin, copy
 
 

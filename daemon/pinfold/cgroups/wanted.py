@@ -1,14 +1,15 @@
 """The layout of a node: what each cgroup should hold so that the ledger is true. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from pinfold.cgroups.held import CpusetState
 from pinfold.cgroups.layout import Enforcement, Layout, Node, Piece, controllers, memory, merged, quotas, returns
 from pinfold.cgroups.memory_protection import protected
 from pinfold.cgroups.partitions import members, partitions, strangers
 from pinfold.cgroups.shrinking import pods_narrowed, shrinking
 from pinfold.cgroups.tree import PodCgroup
 from pinfold.cpuset import CpuSet
-from pinfold.planning.ledger import Ledger
+from pinfold.planning.ledger import Ledger, PodEntry
 
 
 def wanted(node: Node, ledger: Ledger, node_shared: CpuSet) -> Layout:
@@ -30,7 +31,7 @@ def wanted(node: Node, ledger: Ledger, node_shared: CpuSet) -> Layout:
         if shrunk:
             yield from shrinking(node, by_others, shared, pooled)
         elif node.reserved and ledger.entries:
-            yield from pods_narrowed(node, {}, shared, pooled)
+            yield from pods_narrowed(node, _held_by_sets(node, by_kernel), shared, pooled)
         yield from partitions(node, by_kernel, shared, others)
         for pod in by_others if node.enforcement is Enforcement.PARTITION else ():
             yield from members(pod)
@@ -42,6 +43,16 @@ def wanted(node: Node, ledger: Ledger, node_shared: CpuSet) -> Layout:
         yield from returns(node, others)
 
     return Layout(merged(pieces()), shared, shrunk)
+
+
+def _held_by_sets(node: Node, entries: Mapping[PodCgroup, PodEntry]) -> dict[PodCgroup, PodEntry]:
+    """Pods that run on their pool by ``cpuset.cpus`` still: their QoS slice keeps it until their partition stands."""
+    states = {pod: node.held.get(pod.path, CpusetState()) for pod in entries}
+    return {
+        pod: entry
+        for pod, entry in entries.items()
+        if not states[pod].is_partition and not entry.cpus.isdisjoint(states[pod].cpus or CpuSet())
+    }
 
 
 def _is_partition(node: Node, pod: PodCgroup) -> bool:
