@@ -101,7 +101,14 @@ class Played:
     def settled(self) -> None:
         assert self.daemon
         daemon = self.daemon
-        until("all is pinned", lambda: daemon.settled(*(f"test/{level}" for level in self.pods)))
+        until("all is pinned", lambda: daemon.settled(*(f"test/{level}" for level in self.pods)) and self._stand())
+
+    def _stand(self) -> bool:
+        """Whether the files hold what Pinfold writes, by themselves: systemd may just have been told of it."""
+        quotas = [_text(path / "cpu.max") for path in self.slices.values()]
+        return all(text.startswith("max") for text in quotas) and "0" not in {
+            _text(self.kubepods / name) for name in MEMORY
+        }
 
     def start(self) -> None:
         for raw in self.pods.values():
