@@ -1,12 +1,16 @@
 """The unit under a real systemd: what it forbids must not be what Pinfold needs."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from tests.deploy.manifests import built, named
 from tests.vm.machine import run_in_vm
 
 ROOT = Path(__file__).resolve().parents[2]
+REFUSED_BY_THE_KERNEL = re.compile(r"cgroup \S+/cpuset\.(cpus: '' -> '0-15'|mems: '' -> '0-1')")
+"""A cgroup with processes takes no empty set again (ENOSPC): all CPUs, all nodes mean the same."""
 
 pytestmark = pytest.mark.vm
 
@@ -34,3 +38,28 @@ def test_the_unit_pins_a_pod_and_its_stop_leaves_the_pins() -> None:
         "restarts": "0",
         "errors": [],
     }, done.output
+
+
+def test_whichever_way_pinfold_came_it_goes_without_a_trace() -> None:
+    """Every cgroup file that can be written, every affinity, unit property and file, before and after."""
+    (overlay,) = named("DaemonSet", built("release"))["spec"]["template"]["spec"]["initContainers"]
+    done = run_in_vm(
+        ["python3", "-m", "tests.deploy.uninstall_in_guest", *overlay["args"]],
+        init="systemd",
+        smp="16,sockets=2,cores=4,threads=2",
+        shares=[ROOT / "systemd", ROOT / "deploy"],
+        timeout_s=900,
+    )
+    assert done.status == 0, done.output
+    told = json.loads(done.output.splitlines()[-1])
+    assert told["files"] > 500
+    unit, daemonset = told["unit"], told["daemonset"]
+    assert [unit[step]["status"] for step in ("install", "again", "uninstall")] == [0, 0, 0], done.output
+    assert (daemonset["stopped"], daemonset["release"]["status"]) == (0, 0), done.output
+    for way in (unit, daemonset):
+        assert way["pinned"], done.output
+        assert way["meanwhile"] > 10
+        way["left"] = [line for line in way["left"] if not REFUSED_BY_THE_KERNEL.fullmatch(line)]
+    assert daemonset["after the stop"] > 10
+    assert unit["left"] == []
+    assert daemonset["left"] == ["directory /var/lib/pinfold: 'not there' -> 'there'"]
