@@ -13,7 +13,8 @@ def licence(of: Distribution) -> str:
     """An SPDX expression where the package has one, else its own words."""
     if expression := of.metadata.get("License-Expression"):
         return expression
-    trove = [one.rpartition(" :: ")[2] for one in of.metadata.get_all("Classifier") or () if one.startswith("License ::")]
+    classifiers = of.metadata.get_all("Classifier") or ()
+    trove = [one.rpartition(" :: ")[2] for one in classifiers if one.startswith("License ::")]
     named = (of.metadata.get("License") or "").strip()
     return named if named and "\n" not in named else " AND ".join(trove) or "UNKNOWN"
 
