@@ -75,7 +75,8 @@ class Narrowing:
         """Cgroups of pods that appeared since then."""
         self._waiting: dict[CgroupPath, float] = {}
         """Containers of which nothing could be said yet, and when they were seen."""
-        self._in_time: dict[CgroupPath, None] = {}
+        self._narrowed: dict[CgroupPath, bool] = {}
+        """Whom it narrowed, of the last ones, and whether that was in time."""
         self._done: SimpleQueue[Narrowed] = SimpleQueue()
         self._wakeup = Wakeup()
         self._ended = threading.Event()
@@ -103,7 +104,7 @@ class Narrowing:
 
     def was_in_time(self, path: CgroupPath) -> bool:
         """To the loop: whether a container was narrowed before its program ran; of the last ones only."""
-        return path in self._in_time
+        return self._narrowed.get(path, False)
 
     def taken(self) -> list[Narrowed]:
         """To the loop: who was narrowed since the last call."""
@@ -147,6 +148,7 @@ class Narrowing:
             if change.happening is Happening.REMOVED:
                 self._pods.discard(path)
                 self._waiting.pop(path, None)
+                self._narrowed.pop(path, None)
             elif change.happening is Happening.CREATED and change.path in standing.holders:
                 self._pods.add(path)
             elif change.happening is Happening.CREATED:
@@ -164,6 +166,8 @@ class Narrowing:
         return frozenset((*standing.holders, *standing.pods, *self._pods))
 
     def _narrow(self, standing: Standing) -> None:
+        for path in self._narrowed.keys() & self._waiting.keys():  # listed, and told of by an event after that
+            del self._waiting[path]
         for path, seen_at in tuple(self._waiting.items()):
             bundle = self._bundles.name_of(_id(path))
             if (newborn := standing.given(path, bundle.name if bundle else "")) is None:
@@ -180,11 +184,10 @@ class Narrowing:
             written_at = self._now()
             del self._waiting[path]
             late = self._late(newborn, before)
-            if late is None:
-                self._in_time[path] = None
+            self._narrowed[path] = late is None
             self._done.put(Narrowed(newborn, seen_at, written_at, late))
-        if len(self._in_time) > 2 * _REMEMBERED:
-            self._in_time = dict.fromkeys(list(self._in_time)[-_REMEMBERED:])
+        if len(self._narrowed) > 2 * _REMEMBERED:
+            self._narrowed = dict(list(self._narrowed.items())[-_REMEMBERED:])
         self._bundles.keep({_id(path) for path in self._waiting})
 
     def _late(self, newborn: Newborn, before: CpuSet) -> Late | None:
