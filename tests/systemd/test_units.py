@@ -27,9 +27,10 @@ class _Bus:
         if self.fault:
             raise BusError(self.fault)
 
-    def set(self, unit: str, properties: Mapping[Property, str], /) -> None:
+    def set(self, unit: str, properties: Mapping[Property, str], /) -> frozenset[Property]:
         assert self.reloading.wait(PATIENCE_S)
         self.told.append((unit, dict(properties)))
+        return frozenset(properties)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -108,10 +109,10 @@ def test_the_loop_does_not_wait_while_systemd_reloads_and_only_its_last_word_cou
 
 def test_a_unit_that_systemd_refuses_keeps_no_other_from_being_told() -> None:
     class Picky(_Bus):
-        def set(self, unit: str, properties: Mapping[Property, str], /) -> None:
+        def set(self, unit: str, properties: Mapping[Property, str], /) -> frozenset[Property]:
             if unit == POD:
                 raise UnitRefusedError(f"systemd did not take {unit}")
-            super().set(unit, properties)
+            return super().set(unit, properties)
 
     bus = Picky()
     with pytest.raises(UnitRefusedError):

@@ -21,21 +21,24 @@ class Bus(Protocol):
 
     def reach(self) -> None: ...
 
-    def set(self, unit: str, properties: Mapping[Property, str], /) -> None: ...
+    def set(self, unit: str, properties: Mapping[Property, str], /) -> frozenset[Property]: ...
 
     def close(self) -> None: ...
 
 
-def tell(bus: Bus, values: Values) -> None:
-    """One call a unit. Raises BusError; a unit that systemd refuses keeps no other from being told."""
+def tell(bus: Bus, values: Values) -> set[Place]:
+    """One call a unit; what did not stand there. Raises BusError; one that systemd refuses keeps no other from it."""
     refused: UnitRefusedError | None = None
+    told: set[Place] = set()
     for unit in dict.fromkeys(unit for unit, _ in values):
         try:
-            bus.set(unit, {name: text for (one, name), text in values.items() if one == unit})
+            fresh = bus.set(unit, {name: text for (one, name), text in values.items() if one == unit})
+            told |= {(unit, name) for name in fresh}
         except UnitRefusedError as error:
             refused = error
     if refused:
         raise refused
+    return told
 
 
 class SystemdUnits:
@@ -110,13 +113,14 @@ class SystemdUnits:
         try:
             self._bus.reach()
             self.reached = True
-            tell(self._bus, {**back, **fresh})
+            told = tell(self._bus, {**back, **fresh})
         except BusError as error:
             if str(error) != before:
                 log.warning("systemd.unreachable", reason=str(error), remedy="mount /run/dbus, install jeepney")
             self._set, self._fault = stands, str(error)
             return str(error) != before
-        for (unit, name), text in fresh.items():
+        for unit, name in sorted(told & fresh.keys()):
+            text = fresh[unit, name]
             log.info("systemd.property_set", unit=unit, property=name.value, want=text)
         with self._changed:
             self._set, self._fault = {**stands, **fresh}, ""
