@@ -6,13 +6,11 @@ The daemon's reconcile period is an hour: what is repaired was told by the kerne
 ends with `N passed, N failed`.
 """
 
-import select
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pinfold.sources.partition_events import PartitionEvents
 from tests.crash.node import boot, pod, put
 from tests.vm.daemon import OPTIONS, Daemon, pinfold, until
 from tests.vm.main_job import Checks
@@ -141,8 +139,6 @@ def play() -> Checks:
     if _has_partitions(cgroup):
         broken(check, daemon, cgroup)
     check(daemon.stop(signal.SIGTERM) == 0, "SIGTERM ends the daemon")
-    if _has_partitions(cgroup):
-        told(check, cgroup, last=max(Seen.of_kernel(cgroup)))
     done = pinfold("release", *OPTIONS)
     check(done.returncode == 0, "release ends with 0", done.stdout + done.stderr)
     if check.failed:
@@ -156,21 +152,6 @@ def broken(check: Checks, daemon: Daemon, cgroup: Path) -> None:
     (cgroup.parent / "cpuset.cpus.exclusive").write_text("\n")
     check(until("it is mended", holds(daemon, p1=3, p2=1)), "partitions broken from above are made anew")
     check(daemon.metric("pinfold_reconcile_duration_seconds_count") > turns, "by a turn that the kernel rang for")
-
-
-def told(check: Checks, cgroup: Path, last: int) -> None:
-    """Without a daemon: the kernel wakes whoever waits for the partition's file, and once for each change."""
-    events = PartitionEvents(CGROUPS)
-    path = str(cgroup.relative_to(CGROUPS))
-    events.watch({path})
-    check(not select.select([events], [], [], 0)[0], "a partition that stands wakes nobody")
-    for on in (False, True):
-        switch(last, on=on)
-        woken = bool(select.select([events], [], [], 60)[0]) and events.drain() == {path}
-        word = (cgroup / "cpuset.cpus.partition").read_text().strip()
-        check(woken, f"its last CPU {'comes' if on else 'leaves'}: it is {word!r}, which the kernel tells", word)
-        check(not select.select([events], [], [], 0)[0], "and tells once")
-    events.close()
 
 
 def main() -> int:
