@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 KERNELS ?= 6.1 6.12
+VM_TESTS ?= vm and not smoke
 
 .PHONY: demo test test-vm test-image lint format differential bench prove docs tools clean
 
@@ -17,7 +18,7 @@ test: $(VENV)/ready
 
 test-vm: $(VENV)/ready
 	$(BIN)/python -m tests.vm --setup
-	PINFOLD_TEST_KERNELS="$(KERNELS)" $(BIN)/pytest -m "vm and not smoke"
+	PINFOLD_TEST_KERNELS="$(KERNELS)" $(BIN)/pytest -m "$(VM_TESTS)"
 
 test-image: $(VENV)/ready
 	$(BIN)/pytest -m image

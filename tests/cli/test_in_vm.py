@@ -23,6 +23,7 @@ def told() -> Mapping[str, Any]:
 
 
 @pytest.mark.vm
+@pytest.mark.long
 def test_the_bundle_of_a_node_replays_here_to_the_same_decision(told: Mapping[str, Any], tmp_path: Path) -> None:
     assert told["bundled"] == [0, ""]
     file = tmp_path / "bundle.tar.gz"
@@ -37,6 +38,7 @@ def test_the_bundle_of_a_node_replays_here_to_the_same_decision(told: Mapping[st
 
 
 @pytest.mark.vm
+@pytest.mark.long
 def test_an_intruder_is_measured_for_what_it_ran_and_named(told: Mapping[str, Any]) -> None:
     """Before it came, next to nothing ran there; what it ran by its own count is foreign by the CPUs'."""
     foreign_s, measured_s = told["quiet"]

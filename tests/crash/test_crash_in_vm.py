@@ -7,7 +7,7 @@ import pytest
 
 from tests.vm.machine import run_in_vm
 
-pytestmark = pytest.mark.vm
+pytestmark = [pytest.mark.vm, pytest.mark.long]
 
 Kernel = Literal["6.1", "6.12", "new"]
 KERNELS = [

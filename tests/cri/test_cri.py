@@ -11,7 +11,7 @@ import pytest
 from tests.cri import PACKAGES, WHEELS
 from tests.vm.machine import run_in_vm
 
-pytestmark = pytest.mark.vm
+pytestmark = [pytest.mark.vm, pytest.mark.long]
 
 MACHINE = "16,sockets=2,cores=4,threads=2"
 

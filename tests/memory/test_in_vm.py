@@ -14,6 +14,7 @@ KERNELS = [
 
 
 @pytest.mark.vm
+@pytest.mark.long
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_a_protected_cache_stays_and_running_pods_memory_moves(kernel: Kernel) -> None:
     done = run_in_vm(["python3", "-m", "tests.memory.in_guest"], kernel=kernel, mem_mib=320, timeout_s=900)

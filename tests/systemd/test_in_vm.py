@@ -27,12 +27,14 @@ def _holds(debian: Debian, *options: str) -> None:
 
 
 @pytest.mark.vm
+@pytest.mark.long
 @pytest.mark.parametrize("debian", TESTED)
 def test_what_pinfold_wrote_is_there_after_everything_that_systemd_resets(debian: Debian) -> None:
     _holds(debian)
 
 
 @pytest.mark.vm
+@pytest.mark.long
 @pytest.mark.skipif("12" not in TESTED, reason="PINFOLD_TEST_KERNELS leaves 6.1 out")
 def test_nor_does_it_need_systemds_bus() -> None:
     _holds("12", "--no-bus")

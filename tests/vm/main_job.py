@@ -10,6 +10,7 @@ import argparse
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,9 @@ spec:
   containers: [{{name: a}}]
 """
 POOLS = {"trading/match-engine": 4, "db/postgres": 3, "ml/inference": 3, "legacy/feed": 2}
+
+
+QUIET_S = 2.0
 
 
 class Checks:
@@ -128,11 +132,24 @@ def drift(check: Checks, node: Node, daemon: Daemon) -> None:
     )
 
 
+def standing() -> dict[str, str]:
+    """Every file once nobody writes for a while: systemd, told of a pod's properties, takes its own time."""
+    seen = [settings()]
+
+    def are_still() -> bool:
+        time.sleep(QUIET_S)
+        seen.append(settings())
+        return seen[-1] == seen[-2]
+
+    until("nobody writes", are_still)
+    return seen[-1]
+
+
 def killed(check: Checks, node: Node, daemon: Daemon) -> Daemon:
     """The daemon dies at once and comes back."""
     check(until("the status shows it", lambda: _shown(daemon) >= _running(node), 30), "the status shows what runs")
+    held = standing()
     before = {name: (pod["pool"], pod["containers"]) for name, pod in daemon.pods().items()}
-    held = settings()
     daemon.stop(signal.SIGKILL)
     daemon = Daemon()
     until("settled after the restart", lambda: daemon.settled(*POOLS))
@@ -176,7 +193,7 @@ def released(check: Checks, before: dict[str, str], when: str) -> None:
 
 
 def stop_and_release(check: Checks, daemon: Daemon, before: dict[str, str], when: str) -> None:
-    held = settings()
+    held = standing()
     check(daemon.stop(signal.SIGTERM) == 0, f"{when}: SIGTERM ends the daemon with 0")
     check(settings() == held, f"{when}: SIGTERM leaves the pins")
     done = pinfold("release", *OPTIONS)

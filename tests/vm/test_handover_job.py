@@ -7,6 +7,7 @@ from tests.vm.test_main_job import KERNELS, MACHINE, Kernel
 
 
 @pytest.mark.vm
+@pytest.mark.long
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_a_node_is_handed_over_and_back_and_nobody_moves(kernel: Kernel) -> None:
     command = ["python3", "-m", "tests.vm.handover_job"]
