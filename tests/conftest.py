@@ -4,6 +4,7 @@ With PINFOLD_EXPLORE=N the property tests draw other cases each time, N for each
 """
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -15,3 +16,6 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("explore" if os.environ.get("PINFOLD_EXPLORE") else "house")
+
+# In the background of a shell without job control SIGINT is ignored, and whoever is started here would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -33,6 +33,10 @@ BOOT = (
 )
 
 
+class _BootError(BenchError):
+    """The kernel did not come up: in one boot of a hundred or so the emulator trips it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Completed:
     """What came of the command: its exit status (124: it ran out of time), its stdout and stderr as one text."""
@@ -103,7 +107,11 @@ def run_in_vm(
         for drive in drives:
             argv += ["-drive", f"file={drive},format=raw,if=virtio,snapshot=on,cache=unsafe"]
         try:
-            return _follow(argv, Path(scratch), timeout_s, echo=echo, tty=tty)
+            try:
+                return _follow(argv, Path(scratch), timeout_s, echo=echo, tty=tty)
+            except _BootError as error:
+                print(f"tests.vm: {error}; booting once more", file=sys.stderr)
+                return _follow(argv, Path(scratch), timeout_s, echo=echo, tty=tty)
         except BenchError as error:
             raise BenchError(f"{error}; its console ended:\n{console.read_text(errors='replace')[-3000:]}") from error
 
@@ -173,7 +181,7 @@ def _follow(argv: list[str], scratch: Path, timeout_s: float, *, echo: bool, tty
             while not (ended := re.search(rb"exit (\d+)\r?\n", said)):
                 for ready, _ in waiting.select(max(0.0, deadline - time.monotonic())):
                     if not (chunk := os.read(ready.fd, 65536)) and ready.data is said:
-                        raise BenchError("the machine went away")
+                        raise (_BootError if began_s is None else BenchError)("the machine went away")
                     ready.data.extend(chunk)
                     if echo and ready.data is output:
                         sys.stdout.buffer.write(chunk)
