@@ -74,3 +74,9 @@ def test_a_search_without_patience_gives_the_best_that_it_has() -> None:
     assert found.bit_count() == 4
     assert not patience
     assert best(nodes, 0, 4, [held], near, patience=patience) is None
+
+
+def test_what_each_finds_on_one_node_may_together_need_two() -> None:
+    cpus, memory = Amount(4, {0: 4, 1: 1}), Amount(8, {1: 8})
+    assert [fewest(0b11, 0, [one]) for one in (cpus, memory)] == [1, 1]
+    assert fewest(0b11, 0, [cpus, memory]) == 2
