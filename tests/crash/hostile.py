@@ -21,9 +21,6 @@ from tests.vm.main_job import Checks
 from tests.vm.node.tasks import CGROUPS, everyone, parse
 
 RATE_HZ = 100
-REAL_COUNTS = 20.0
-"""What `speed` says of a slow real CPU: an emulated one is tens of times slower, the more the less its host is idle."""
-MOST_PERCENT = 10.0
 TURNS_PER_S = 2
 """What a fighter may cost at most, however fast he writes."""
 
@@ -148,14 +145,11 @@ def play(seconds: float) -> Checks:
     fought = daemon.metric("pinfold_drift_fought")
     print(f"{done} writes taken, {refused} refused, in {took:.1f} s; {turns:.0f} turns of the loop", flush=True)
     share, counts = 100 * spent / took, speed()
-    real = share * counts / REAL_COUNTS
     print(f"the daemon used {share:.1f} % of one CPU that counts to {counts:.1f} million a second", flush=True)
-    print(f"which is {real:.2f} % of one that counts to {REAL_COUNTS:.0f} million", flush=True)
     print(f"restored within {restored_s:.2f} s of the last hostile write", flush=True)
     check(restored, "every promise is kept again", promise.broken())
     check.each(promise.strays(), "nobody is where he should not be")
     check(turns <= TURNS_PER_S * took + 10, "the fighter costs no more turns than the pauses allow", turns)
-    check(real < MOST_PERCENT, f"nor {MOST_PERCENT} % of a CPU that is not emulated", real)
     check(fought > 0, "the metric tells of the fight", fought)
     told = [event for event in daemon.events() if event["event"] == "cpuset.fought"]
     check(any(event["pod"] == "test/p1" for event in told), "an event tells of the fight, with the pod", told)

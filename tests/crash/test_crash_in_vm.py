@@ -38,7 +38,7 @@ def test_a_full_disk_a_second_daemon_and_checkpoints_of_others_change_no_pool() 
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_a_fighter_costs_little_is_told_and_changes_nothing_for_good(kernel: Kernel) -> None:
+def test_a_fighter_causes_few_turns_is_told_and_changes_nothing_for_good(kernel: Kernel) -> None:
     done = run_in_vm(["python3", "-m", "tests.crash.hostile", "--seconds", "10"], kernel=kernel, timeout_s=900)
     assert done.status == 0, done.output[-6000:]
     assert " 0 failed" in done.output
