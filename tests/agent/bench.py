@@ -64,8 +64,8 @@ class Fs(ModelGround):
         super().__init__(world)
         self.texts: dict[tuple[CgroupPath, str], str] = {}
         """Of files that the model has not."""
-        self.meddled: dict[tuple[CgroupPath, str], str] = {}
-        """What somebody else writes right after our write to a file."""
+        self.meddled: dict[tuple[CgroupPath, str], tuple[CgroupPath, str, str]] = {}
+        """A file → where, and what, somebody else writes right after our write to it."""
         self.refused: dict[int, int] = {}
         """Number of a write, from 0 → the errno that it meets."""
         self.dies_at: int | None = None
@@ -92,13 +92,16 @@ class Fs(ModelGround):
             raise CgroupGoneError(f"{path}/{file} is gone")
         if refused and refused not in {errno.ENOENT, errno.ENODEV}:
             raise WriteRefusedError(path, file, value, OSError(refused, os.strerror(refused)))
+        self._take(path, file, value)
+        if meddling := self.meddled.get((path, file)):
+            self._take(*meddling)
+        self.moments.append(sharing(self.world))
+
+    def _take(self, path: CgroupPath, file: str, value: str) -> None:
         if (path, file) in self.texts:
             self.texts[path, file] = value
         else:
             super().write(path, file, value)
-        if (path, file) in self.meddled:
-            super().write(path, file, self.meddled[path, file])
-        self.moments.append(sharing(self.world))
 
     def made_at(self, path: CgroupPath, /) -> float:
         return self.made.get(path, float("inf"))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from pinfold.agent.loop import RETRY_S
 from pinfold.agent.patience import BURST, CALM_S, LONGEST_S, PER_S, Patience
@@ -146,10 +147,29 @@ def test_a_quota_that_comes_back_with_another_period_is_drift(bench: Bench) -> N
     assert snapshot.counters.repaired == {"rewritten": 1}
 
 
+def test_what_is_written_amid_a_turn_is_drift_for_the_next_and_no_failure_of_this_one(bench: Bench) -> None:
+    """As when systemd sets the quota of a slice while its pool is being made."""
+    assert bench.agent
+    pool = pod_path(1, QosClass.GUARANTEED)
+    bench.fs.texts[pool, File.CPU_MAX] = "max 100000"
+    bench.put(pod(1, 4, engine=3))
+    bench.turn()
+    bench.fs.meddled = {(pool, "cpuset.cpus.partition"): (pool, File.CPU_MAX, "400000 100000")}
+    with capture_logs() as log:
+        rewritten(bench, 1, pool, "cpuset.cpus.partition", "member")
+        assert bench.fs.texts[pool, File.CPU_MAX] == "400000 100000"
+        assert bench.agent._look_at_s <= bench.now_s + LONGEST_S, "the next turn does not wait for a ring"
+        bench.fs.meddled = {}
+        bench.turn()
+    assert bench.fs.texts[pool, File.CPU_MAX] == "max 100000"
+    assert [one["event"] for one in log if one["log_level"] == "error"] == []
+    assert [one["have"] for one in log if one["event"] == "cpuset.drifted"] == ["member", "400000 100000"]
+
+
 def test_a_partition_that_somebody_unmakes_all_the_time_is_made_again_as_soon_as_he_stops(bench: Bench) -> None:
     """Read back, his word looks like a refusal; but the kernel refuses nothing."""
     pool = pod_path(1, QosClass.GUARANTEED)
-    bench.fs.meddled = {(pool, "cpuset.cpus.partition"): "member"}
+    bench.fs.meddled = {(pool, "cpuset.cpus.partition"): (pool, "cpuset.cpus.partition", "member")}
     rewritten(bench, 10, pool, "cpuset.cpus.partition", "member")
     assert bench.turn().fought
     assert bench.agent

@@ -133,14 +133,14 @@ class Chronicle:
     ) -> None:
         """What was written, what had *drifted* before that, and what still does; of the latter only what is new.
 
-        Of cgroups that are *fought* over it is counted only: that they are was told.
+        Of cgroups that are *fought* over it is counted only: that they are was told. What somebody wrote amid the turn
+        is left for the next one, which comes at once: it says what it found and what became of it.
         """
         for outcome in enforced.outcomes:
             if outcome.write.path not in fought:
                 _told_write(outcome, _name(names, outcome.write.pod))
-        residual = frozenset(enforced.drift)
         repaired: dict[str, int] = {}
-        places = {(one.path, one.file) for one in residual}
+        places = {(one.path, one.file) for one in enforced.drift}
         for one in drifted:
             if one in self._residual and one.path not in fought:
                 continue
@@ -148,6 +148,7 @@ class Chronicle:
                 self._tell_drift(one, _name(names, one.pod))
             if (one.path, one.file) not in places:
                 repaired[one.cause.value] = repaired.get(one.cause.value, 0) + 1
+        residual = frozenset(enforced.drift) & (self._residual if enforced.overwritten else frozenset(enforced.drift))
         for one in sorted(residual - self._residual, key=lambda drift: (drift.path, drift.file)):
             if one.path in fought:
                 continue
