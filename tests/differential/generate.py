@@ -1,11 +1,13 @@
 """Random sequences of steps, the same for the same seed.
 
-Half is dice: any file, any text, any cgroup. Half are the things that nodes really do to each other (`scenarios`), so
-that the rows of docs/kernel.md come often enough. A step that would enter a faulty state is thrown again.
+Some are dice: any file, any text, any cgroup. Most belong to things that nodes really do to each other (`scenarios`):
+each time a few of them are rehearsed in the model, and the one with the scarcest rows of docs/kernel.md is played. A
+step that would enter a faulty state is thrown again.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -13,10 +15,13 @@ from pinfold.cpuset import CpuSet
 from tests.cpuset_model import Errno, Fault, FaultyState, World
 
 from . import scenarios
+from .moment import Moment
 from .plan import TASKS, Bench, Sequence, Teller, torn_down
-from .steps import Op, Step
+from .rows import met
+from .steps import Op, Step, take
 
-LENGTH = 100  # and the scenario that is under way then, and the tearing down
+REHEARSED = 8
+LENGTH = 200  # and the scenario that is under way then, and the tearing down
 PATHS = (*scenarios.TREE, "x", "x/y", "K/podA/c1/d", "K/B/podB/c3")
 HOSTILE = (
     *("x", "3-1", "0,,1", "0-7:1/2", "all", "0-N", "N", "0-8", "2,8", "-1", "1-", "4294967296", "0-7:0/0", "0-7:3/2"),
@@ -31,14 +36,23 @@ CONTROL = ("+cpuset", "-cpuset", "cpuset", "+bogus", "+cpuset -cpuset", "", "-cp
 
 
 @dataclass(slots=True)
+class _Rehearsed:
+    """*worth*: the more, the fewer times the rows in it were met."""
+
+    steps: list[Step] = field(default_factory=list)
+    worth: float = 0.0
+
+
+@dataclass(slots=True)
 class Generator:
     """Makes sequences for one bench and counts what it kept out."""
 
     bench: Bench
     random: Random
+    met: Counter[str] = field(default_factory=Counter)  # rows, in the model's answers
     kept_out: Counter[Fault] = field(default_factory=Counter)
     _teller: Teller = field(init=False)
-    _deck: list[scenarios.Scenario] = field(default_factory=list)  # so that each comes as often as the others
+    _deck: list[scenarios.Scenario] = field(default_factory=list)  # so that each is rehearsed as often as the others
 
     def sequences(self, steps: int) -> Iterator[Sequence]:
         """Sequences that together have at least *steps* steps."""
@@ -52,7 +66,7 @@ class Generator:
         self._teller = teller = Teller(self.bench)
         steps = teller.sequence.steps
         if self.random.random() < 0.95:
-            self._take_all(scenarios.tree(self._stage()))
+            self._play(scenarios.tree)
         while len(steps) < LENGTH:
             if self.random.random() < 0.45:
                 self._act()
@@ -62,26 +76,45 @@ class Generator:
 
     def _act(self) -> None:
         """A scenario, mostly on calm ground."""
+        if self.random.random() < 0.85:
+            self._play(scenarios.calm)
+        rehearsed = [self._rehearsed(self._next()) for _ in range(REHEARSED)]
+        self._take_all(max(rehearsed, key=lambda one: one.worth / len(one.steps)).steps)
+
+    def _next(self) -> scenarios.Scenario:
         if not self._deck:
             self._deck = list(scenarios.of(self.bench.kernel, isolated=bool(self.bench.isolcpus)))
             self.random.shuffle(self._deck)
-        scenario = self._deck.pop()
-        if self.random.random() < 0.85:
-            self._take_all(scenarios.calm(self._stage()))
-        self._take_all(scenario(self._stage()))
+        return self._deck.pop()
 
-    def _stage(self) -> scenarios.Stage:
-        return scenarios.Stage(self._teller, self.random)
+    def _play(self, scenario: scenarios.Scenario) -> None:
+        self._take_all(self._rehearsed(scenario).steps)
 
-    def _take_all(self, steps: Iterator[Step]) -> None:
+    def _rehearsed(self, scenario: scenarios.Scenario) -> "_Rehearsed":
+        """What *scenario* does in the world as it is."""
+        stage, rehearsed = scenarios.Stage(self._teller.world, self.random), _Rehearsed()
+        for step in scenario(stage):
+            rehearsed.steps.append(step)
+            after = stage.world.copy()
+            with suppress(FaultyState):
+                moment = Moment(stage.world, step, take(after, step), after)
+                rehearsed.worth += sum((1 + self.met[row.text]) ** -2 for row in met(moment, self.bench.kernel))
+                stage.world = after
+        return rehearsed
+
+    def _take_all(self, steps: Iterable[Step]) -> None:
         for step in steps:
             self._take(step)
 
     def _take(self, step: Step) -> None:
+        before = self._teller.world
         try:
-            self._teller.take(step)
+            outcome = self._teller.take(step)
         except FaultyState as state:
             self.kept_out[state.fault] += 1
+        else:
+            moment = Moment(before, step, outcome, self._teller.world)
+            self.met.update(row.text for row in met(moment, self.bench.kernel))
 
     def _dice(self, world: World) -> Step:
         random = self.random

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pinfold.cpuset import CpuSet, NodeSet
-from tests.cpuset_model import FaultyState, Kernel, World
+from tests.cpuset_model import Errno, FaultyState, Kernel, World
 
 from .steps import Op, Step, observed, take
 
@@ -84,8 +84,8 @@ class Teller:
         self.seen = observed(self.world, TASKS)
         self.sequence = Sequence(self.bench, self.seen)
 
-    def take(self, step: Step) -> None:
-        """Raises FaultyState and takes nothing where *step* would enter one."""
+    def take(self, step: Step) -> Errno | None:
+        """What the model answers. Raises FaultyState and takes nothing where *step* would enter one."""
         trial = self.world.copy()
         outcome = take(trial, step)
         now = observed(trial, TASKS)
@@ -93,6 +93,7 @@ class Teller:
         self.sequence.outcomes.append(outcome.name if outcome else "")
         self.sequence.changes.append(_changes(self.seen, now))
         self.world, self.seen = trial, now
+        return outcome
 
     def tear_down(self) -> None:
         """Back to a tree with nothing in it. Raises FaultyState."""

@@ -8,15 +8,14 @@ from tests.cpuset_model import Kernel
 
 from .moment import Moment, has, state
 from .plan import Sequence
-from .rows import ROWS
+from .rows import met, rows_of
 from .steps import Op, Step, take
 
 
 @dataclass(slots=True)
 class Tally:
-    """Counts for one kernel."""
+    """Counts on one kernel."""
 
-    kernel: Kernel
     kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
     met: Counter[str] = field(default_factory=Counter)
     otherwise: Counter[str] = field(default_factory=Counter)
@@ -26,31 +25,41 @@ class Tally:
         world = sequence.bench.boot()
         for step in sequence.steps[:passed]:
             before = world.copy()
-            self._count(Moment(before, step, take(world, step), world))
+            self._count(Moment(before, step, take(world, step), world), sequence.bench.kernel)
 
-    def _count(self, moment: Moment) -> None:
+    def update(self, other: "Tally") -> None:
+        self.kinds += other.kinds
+        self.met += other.met
+        self.otherwise += other.otherwise
+
+    def _count(self, moment: Moment, kernel: Kernel) -> None:
         self.kinds[_kind(moment.step), _outcome(moment)] += 1
-        for row in ROWS:
-            if (answer := row.answers.get(self.kernel.name)) and row.case(moment):
-                self.met[row.text] += 1
-                if not answer(moment):
-                    self.otherwise[row.text] += 1
+        for row in met(moment, kernel):
+            self.met[row.text] += 1
+            if not row.answers[kernel.name](moment):
+                self.otherwise[row.text] += 1
 
-    def lines(self) -> Iterator[str]:
-        yield f"| kind, {self.kernel} | outcome | steps |"
+    def lines(self, kernel: Kernel, often: int) -> Iterator[str]:
+        yield f"| kind, {kernel} | outcome | steps |"
         yield "|---|---|---|"
         for (kind, outcome), count in sorted(self.kinds.items()):
             yield f"| {kind} | {outcome} | {count} |"
         yield ""
-        yield f"| row of docs/kernel.md, {self.kernel} | steps | otherwise |"
-        yield "|---|---|---|"
-        for row in ROWS:
-            if self.kernel.name in row.answers:
-                yield f"| {row.text} | {self.met[row.text]} | {self.otherwise[row.text] or ''} |"
+        yield f"| row of docs/kernel.md, {kernel} | steps | otherwise | |"
+        yield "|---|---|---|---|"
+        for row in rows_of(kernel):
+            count = self.met[row.text]
+            few = f"less than {often}" if count < often else ""
+            yield f"| {row.text} | {count} | {self.otherwise[row.text] or ''} | {few} |"
 
-    def rare(self, least: int) -> list[str]:
-        """Rows met less often than *least* times."""
-        return [row.text for row in ROWS if self.kernel.name in row.answers and self.met[row.text] < least]
+    def verdict(self, kernel: Kernel, often: int) -> Iterator[str]:
+        """A line for each row met less than *often* times, and how many were met as often."""
+        rows = rows_of(kernel)
+        rare = [row.text for row in rows if self.met[row.text] < often]
+        for text in rare:
+            yield f"less than {often} times: {text}: {self.met[text]}"
+        least = min(self.met[row.text] for row in rows)
+        yield f"{len(rows) - len(rare)} of {len(rows)} rows met {often} times or more, the scarcest {least} times"
 
 
 def _kind(step: Step) -> str:

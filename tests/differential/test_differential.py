@@ -1,5 +1,6 @@
 """The differential test itself, without a machine: what it generates, and that it finds what differs."""
 
+from collections import Counter
 from random import Random
 
 import pytest
@@ -8,10 +9,11 @@ from hypothesis import strategies as st
 
 from pinfold.cpuset import CpuSet
 from tests.cpuset_model import KERNELS, V6_1, V6_12, V7_3, Errno, Kernel, lists
-from tests.differential.__main__ import MOST_KEPT_OUT
 from tests.differential.generate import Generator
 from tests.differential.plan import TASKS, Bench, Sequence, foretold
 from tests.differential.replay import Difference, replay
+from tests.differential.rows import rows_of
+from tests.differential.run import MOST_KEPT_OUT, Run
 from tests.differential.shrink import shortest
 from tests.differential.steps import Step, observed, take
 from tests.differential.tally import Tally
@@ -130,11 +132,60 @@ def test_a_file_that_reads_otherwise_is_a_difference() -> None:
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=str)
 def test_the_rows_of_the_documentation_say_what_the_model_does(kernel: Kernel) -> None:
-    tally = Tally(kernel)
+    tally = Tally()
     for sequence in generated(kernel, 3000)[0]:
         tally.add(sequence, len(sequence.steps))
     assert not tally.otherwise
     assert sum(count > 0 for count in tally.met.values()) > 25
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=str)
+def test_a_row_that_was_met_least_comes_more_often_than_by_chance(kernel: Kernel) -> None:
+    scarce = "root, all CPUs of the parent, which has tasks"
+    often = Counter({row.text: 100 for row in rows_of(kernel) if row.text != scarce})
+    sought, by_chance = (Generator(Bench(kernel), Random(3), Counter(met)) for met in (often, Counter({scarce: 100})))
+    for generator in (sought, by_chance):
+        list(generator.sequences(600))
+    assert sought.met[scarce] > 2 * (by_chance.met[scarce] - 100)
+
+
+def run(kernel: Kernel, seed: int, steps: int = 300) -> Run:
+    generator = Generator(Bench(kernel), Random(seed))
+    one = Run(kernel, [seed])
+    for sequence in generator.sequences(steps):
+        one.tally.add(sequence, len(sequence.steps))
+        one.passed += len(sequence.steps)
+    one.kept_out = generator.kept_out
+    return one
+
+
+def test_runs_are_kept_and_summed() -> None:
+    first, second = run(V6_12, 1), run(V6_12, 2)
+    both = Run.from_text(first.to_text())
+    both.add(Run.from_text(second.to_text()))
+    assert both.seeds == [1, 2]
+    assert both.passed == first.passed + second.passed
+    assert both.kept_out == first.kept_out + second.kept_out
+    assert both.tally.kinds == first.tally.kinds + second.tally.kinds
+    assert both.tally.met == first.tally.met + second.tally.met
+    assert list(both.lines())[-1] == f"{both.passed} passed, 0 failed"
+
+
+def test_the_same_steps_are_not_counted_twice_nor_those_on_another_kernel() -> None:
+    one = Run(V6_1, [1])
+    with pytest.raises(ValueError, match="seed 1 is there twice"):
+        one.add(Run(V6_1, [1]))
+    with pytest.raises(ValueError, match=r"runs on 6\.1 and 6\.12 do not add up"):
+        one.add(Run(V6_12, [2]))
+
+
+def test_each_row_that_was_met_too_seldom_has_a_line_of_its_own() -> None:
+    one = Run(V6_1, [1])
+    for row in rows_of(V6_1):
+        one.tally.met[row.text] = 50
+    assert not [line for line in one.lines() if "less than 50" in line]
+    one.tally.met["root, nothing set"] = 49
+    assert "less than 50 times: root, nothing set: 49" in list(one.lines())
 
 
 @given(st.integers(0, (1 << 16) - 1))

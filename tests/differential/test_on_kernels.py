@@ -5,12 +5,12 @@ from random import Random
 import pytest
 
 from tests.cpuset_model import V6_12
-from tests.differential.__main__ import MODELS, Kernel, Run, compare
+from tests.differential.__main__ import MODELS, Kernel, compare
 from tests.differential.generate import Generator
 from tests.differential.plan import Bench, Sequence, foretold
+from tests.differential.run import Run
 from tests.differential.scenarios.stage import control, cpus, exclusive, move, partition
 from tests.differential.steps import Op, Step
-from tests.differential.tally import Tally
 
 
 def lost_and_found() -> Sequence:
@@ -34,7 +34,7 @@ def lost_and_found() -> Sequence:
 @pytest.mark.parametrize("kernel", MODELS)
 def test_five_hundred_random_steps_come_out_as_the_model_says(kernel: Kernel) -> None:
     bench = Bench(MODELS[kernel])
-    run = Run(Tally(bench.kernel))
+    run = Run(bench.kernel, [7])
     sequences = list(Generator(bench, Random(7)).sequences(500))
     if bench.kernel is V6_12:
         sequences.append(lost_and_found())

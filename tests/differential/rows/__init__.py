@@ -4,9 +4,25 @@ The long run counts how often each was met, and says if the answer was ever anot
 has no such case.
 """
 
+from functools import cache
+
+from tests.cpuset_model import Kernel
+from tests.differential.moment import Moment
+
 from . import changes, partitions, plain
 from .row import Row
 
 ROWS: tuple[Row, ...] = (*plain.ROWS, *partitions.ROWS, *changes.ROWS)
 
-__all__ = ["ROWS", "Row"]
+
+@cache
+def rows_of(kernel: Kernel) -> tuple[Row, ...]:
+    """Those that *kernel* has a case of."""
+    return tuple(row for row in ROWS if kernel.name in row.answers)
+
+
+def met(moment: Moment, kernel: Kernel) -> list[Row]:
+    return [row for row in rows_of(kernel) if row.case(moment)]
+
+
+__all__ = ["Row", "met", "rows_of"]

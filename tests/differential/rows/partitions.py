@@ -37,6 +37,11 @@ def _return_to_root(m: Moment) -> bool:
     return m.outcome is None and all(m.before.effective(one) <= m.after.effective("") for one in _remotes(m))
 
 
+def _return_at_once(m: Moment) -> bool:
+    giver = "" if remote(m.before, m.path) else m.parent
+    return m.before.effective(m.path) <= m.after.effective(giver)
+
+
 def _remotes(m: Moment) -> list[str]:
     return [one for one in m.children if remote(m.before, one)]
 
@@ -265,5 +270,10 @@ ROWS = (
             and bool(_remotes(m))
         ),
         only(new=_return_to_root),
+    ),
+    Row(
+        "the cgroup of a partition is removed",
+        lambda m: m.step.op == Op.RMDIR and m.outcome is None and valid(m.before, m.path),
+        always(_return_at_once),
     ),
 )

@@ -197,7 +197,12 @@ ROWS = (
     ),
     Row(
         "the parent moves away from a child",
-        lambda m: m.writes("cpuset.cpus") and m.outcome is None and bool(_left_by_parent(m)),
+        lambda m: (
+            m.writes("cpuset.cpus")
+            and m.outcome is None
+            and bool(_left_by_parent(m))
+            and all(state(m.after, one) == state(m.before, one) for one in m.children)
+        ),
         always(_text_kept),
     ),
     Row(

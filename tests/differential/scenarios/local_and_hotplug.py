@@ -12,19 +12,21 @@ def chain(stage: Stage) -> Steps:
     yield cpus("K", stage.random.choice(("2-7", "1-7")))
     yield partition("K", "root")
     yield cpus("K/podA", stage.random.choice(("2-3", "2", "3-5")))
-    yield partition("K/podA", stage.random.choice(("root", "root", "isolated")))
+    for word in (stage.random.choice(("root", "isolated")), "member", "root"):
+        yield partition("K/podA", word)
     yield cpus("K/podA", stage.random.choice(("2-4", "3", "5-6")))
     yield partition("K", "member")
+    yield partition("K", "root")
 
 
 def overlap(stage: Stage) -> Steps:
     """A sibling's set grows over a local partition; trimmed, the partition can be had again."""
     yield from chain_up(stage)
-    yield cpus("K/B", stage.random.choice(("2-7", "2", "3-6")))
-    yield partition("K/podA", "root")
-    yield cpus("K/B", "5-6")
-    yield cpus("K/podA", "7")
-    yield cpus("K/podA", "2-3")
+    for fits in ("7", "2-3"):
+        yield cpus("K/B", stage.random.choice(("2-7", "2,7", "3-7")))
+        yield partition("K/podA", "root")
+        yield cpus("K/B", "5-6")
+        yield cpus("K/podA", fits)
 
 
 def chain_up(stage: Stage) -> Steps:
@@ -40,7 +42,8 @@ def takes_all(stage: Stage) -> Steps:
     yield cpus("K", "2-5")
     yield partition("K", "root")
     yield cpus("K/podA", stage.random.choice(("2-5", "0-7")))
-    yield partition("K/podA", "root")
+    for word in ("root", "member", "root"):
+        yield partition("K/podA", word)
 
 
 def invalid_parent(stage: Stage) -> Steps:
@@ -54,16 +57,13 @@ def invalid_parent(stage: Stage) -> Steps:
 
 def one_of_two(stage: Stage) -> Steps:
     yield from one(stage)
-    if held := list(_held(stage.world)):
-        cpu = stage.random.choice(held)
+    for cpu in _held(stage.world):
         yield offline(cpu)
         yield online(cpu)
 
 
 def last_one(stage: Stage) -> Steps:
     """The only CPU of a partition, with and without tasks, goes and comes back."""
-    kind = stage.random.choice(("root", "root", "isolated"))
-    yield move("t1", "K/podA/c1" if stage.random.random() < 0.7 else "S")
     cpu = stage.random.randrange(2, 8)
     if stage.world.kernel.exclusive:
         yield exclusive("K", "2-7")
@@ -72,16 +72,25 @@ def last_one(stage: Stage) -> Steps:
         yield cpus("K", "2-7")
         yield partition("K", "root")
         yield cpus("K/podA", str(cpu))
-    yield partition("K/podA", kind)
-    if stage.random.random() < 0.5:  # 6.12's scheduler forgets what it counted when another domain is built
-        yield exclusive("K/podC", "6" if cpu != 6 else "5")
-        yield partition("K/podC", "root")
+    for kind in stage.random.sample(("root", "root", "isolated"), 2):
+        yield partition("K/podA", "member")
+        yield partition("K/podA", kind)
+        if stage.random.random() < 0.5:  # 6.12's scheduler forgets what it counted when another domain is built
+            yield exclusive("K/podC", "6" if cpu != 6 else "5")
+            yield partition("K/podC", stage.random.choice(("root", "isolated")))
+        yield from _inhabited(stage, inhabited=kind == "isolated" or stage.random.random() < 0.5)
+        yield offline(cpu)
+        yield online(cpu)
+        yield partition("K/podA", "root")
+
+
+def _inhabited(stage: Stage, *, inhabited: bool) -> Steps:
+    if inhabited:
+        yield move("t1", "K/podA/c1")
+        return
     for task in TASKS:
-        if kind == "root" and stage.world.home(task).startswith("K/podA") and stage.random.random() < 0.4:
+        if stage.world.home(task).startswith("K/podA"):
             yield move(task, "S")
-    yield offline(cpu)
-    yield online(cpu)
-    yield partition("K/podA", "root")
 
 
 def made_offline(stage: Stage) -> Steps:
@@ -90,7 +99,8 @@ def made_offline(stage: Stage) -> Steps:
     yield exclusive("K", "2-7")
     yield exclusive("K/podA", str(cpu))
     yield offline(cpu)
-    yield partition("K/podA", stage.random.choice(("root", "root", "isolated")))
+    for word in (stage.random.choice(("root", "isolated")), "member", "root"):
+        yield partition("K/podA", word)
     yield online(cpu)
 
 

@@ -67,7 +67,8 @@ def container(stage: Stage) -> Steps:
 def refused_root(stage: Stage) -> Steps:
     """Each way in which root turns out invalid, or a set is refused."""
     path = stage.random.choice(("K/podA", "K/podC"))
-    yield partition(path, "bogus")
+    for word in ("bogus", stage.random.choice(("ROOT", "root member", "root invalid"))):
+        yield partition(path, word)
     yield partition(path, "root")
     yield partition(path, "member")
     yield cpus(path, "2-3")
@@ -86,7 +87,8 @@ def takes_all(_: Stage) -> Steps:
     """The root cgroup would keep no CPU."""
     yield exclusive("K", "0-7")
     yield exclusive("K/podA", "0-7")
-    yield partition("K/podA", "root")
+    for word in ("root", "member", "root"):
+        yield partition("K/podA", word)
 
 
 def overlapping(stage: Stage) -> Steps:
@@ -100,15 +102,19 @@ def overlapping(stage: Stage) -> Steps:
     yield cpus(second, "4-6")
     yield exclusive(first, "2-7")
     yield partition(first, "root")
-    yield exclusive(first, "2-4")
+    for larger in ("2-4", "2-5"):
+        yield exclusive(first, larger)
     yield exclusive(second, "3-4")
 
 
 def ancestor_shrinks(stage: Stage) -> Steps:
-    yield from one(stage, stage.random.choice(("root", "root", "isolated")), stage.random.choice(("K/podA", "K/podC")))
-    held = exclusive_of(stage.world, "K/podA") or exclusive_of(stage.world, "K/podC")
-    rest = CpuSet.parse("2-7") - held
-    yield exclusive("K", stage.random.choice((str(rest), str(rest | held.first(1)), str(rest | held.first(1)), "")))
+    path = stage.random.choice(("K/podA", "K/podC"))
+    for _ in range(3):
+        yield partition(path, "member")
+        yield from one(stage, stage.random.choice(("root", "root", "isolated")), path)
+        held = exclusive_of(stage.world, path)
+        rest = CpuSet.parse("2-7") - held
+        yield exclusive("K", stage.random.choice((str(rest), str(rest | held.first(1)), "")))
 
 
 def without_privilege(stage: Stage) -> Steps:
@@ -122,21 +128,23 @@ def without_privilege(stage: Stage) -> Steps:
 
 def controller_goes(stage: Stage) -> Steps:
     """cpuset taken away above a partition, with and without containers that have it."""
-    yield from one(stage, path=stage.random.choice(("K/podA", "K/podC")))
+    path = stage.random.choice(("K/podA", "K/podC"))
+    yield from one(stage, path=path)
     yield control("K", "-cpuset")
-    if stage.random.random() < 0.7:
-        yield control("K/podA", "-cpuset")
-        yield control("K/B", "-cpuset")
-    yield control("K", "-cpuset")
-    yield control("K", "+cpuset")
+    for container in ("K/podA", "K/B"):
+        yield control(container, "-cpuset")
+    for _ in range(2):
+        yield control("K", "-cpuset")
+        yield control("K", "+cpuset")
+        yield from one(stage, path=path)
 
 
 def emptied(stage: Stage) -> Steps:
     """exclusive written empty under a live partition."""
-    yield from one(stage, stage.random.choice(("root", "isolated")))
-    yield exclusive("K/podA", "")
-    yield partition("K/podA", "member")
-    yield exclusive("K/podA", "")
+    for kind in stage.random.sample(("root", "isolated"), 2):
+        yield from one(stage, kind)
+        yield exclusive("K/podA", "")
+        yield partition("K/podA", "member")
 
 
 def isolcpus(stage: Stage) -> Steps:

@@ -13,7 +13,7 @@ from tests.cpuset_model import World
 from tests.differential.moment import cpus as set_of
 from tests.differential.moment import exclusive as exclusive_of
 from tests.differential.moment import has, populated, state
-from tests.differential.plan import TASKS, Teller
+from tests.differential.plan import TASKS
 from tests.differential.steps import Op, Step
 
 TREE = ("K", "S", "K/B", "K/podA", "K/podC", "K/podA/c1", "K/podA/c2", "K/B/podB")
@@ -24,16 +24,12 @@ EXTRA = ("x", "K/podA/c1/d", "K/B/podB/c3")
 Steps = Iterator[Step]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stage:
     """What a scenario looks at before each of its steps."""
 
-    teller: Teller
+    world: World
     random: Random
-
-    @property
-    def world(self) -> World:
-        return self.teller.world
 
 
 def cpus(path: str, text: str) -> Step:
