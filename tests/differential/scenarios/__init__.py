@@ -19,6 +19,7 @@ ALWAYS: tuple[Scenario, ...] = (
     remote.made,
     remote.refused_root,
     remote.controller_goes,
+    remote.removed,
     local.invalid_parent,
     local.chain,
     local.overlap,

@@ -2,9 +2,10 @@
 
 from pinfold.cpuset import CpuSet
 from tests.differential.moment import exclusive as exclusive_of
-from tests.differential.steps import Op
+from tests.differential.plan import TASKS
+from tests.differential.steps import Op, Step
 
-from .stage import Stage, Steps, control, cpus, exclusive, one, partition, pods
+from .stage import Stage, Steps, control, cpus, exclusive, move, one, partition, pods
 
 
 def made(stage: Stage) -> Steps:
@@ -137,6 +138,17 @@ def controller_goes(stage: Stage) -> Steps:
         yield control("K", "-cpuset")
         yield control("K", "+cpuset")
         yield from one(stage, path=path)
+
+
+def removed(stage: Stage) -> Steps:
+    """A pod ends while its cgroup is a partition."""
+    for kind in stage.random.sample(("root", "isolated"), 2):
+        yield from one(stage, kind, "K/podC")
+        for task in TASKS:
+            if stage.world.home(task) == "K/podC":
+                yield move(task, "S")
+        yield Step(Op.RMDIR, "K/podC")
+        yield Step(Op.MKDIR, "K/podC")
 
 
 def emptied(stage: Stage) -> Steps:
