@@ -58,8 +58,9 @@ class ExclusiveSets(Rules):
             raise FaultyState(Fault.NOTHING_TO_BALANCE)  # seen on 6.1 for any partition; read in 6.12 for the root
         if self.stale_domains:
             self.stale_domains = False
-            balanced = (group.effective for group in self.root.walk() if group.state == State.ROOT)
-            domains = frozenset(cpus for one in balanced if (cpus := one - self.machine.boot_isolated))
+            own = self.root.effective - self.machine.boot_isolated  # partitions balance CPUs under isolcpus=, too
+            below = (one.effective for one in self.root.walk() if one.state == State.ROOT and one is not self.root)
+            domains = frozenset(cpus for cpus in (own, *below) if cpus)
             self.machine.counted = domains - self.machine.domains
             self.machine.domains = domains
 

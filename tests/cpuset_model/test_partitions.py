@@ -393,6 +393,9 @@ def test_partitions_answer_as_the_kernel_does(kernel: Kernel, script: str) -> No
         [
             pytest.param((V6_12,), "podA.part=root\npodA.part is root", id="root-is-fine"),
             pytest.param(
+                (V6_12,), "podA.part=root\ncpu 3 off\npodA.eff is 6\npodA.part is root", id="they-are-balanced-there"
+            ),
+            pytest.param(
                 (V7_3,),
                 "podA.part=root\npodA.part is root invalid (partition config conflicts with housekeeping setup)",
                 id="root-is-refused",
