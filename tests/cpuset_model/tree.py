@@ -49,6 +49,13 @@ class Cgroup:
     given_count: int = 0  # 6.12: partitions directly below that are valid
     follows_parent: bool = False  # 6.1: effective is the parent's, whole
 
+    path: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.path = (
+            self.name if self.parent is None or self.parent.parent is None else f"{self.parent.path}/{self.name}"
+        )
+
     @property
     def valid(self) -> bool:
         """Whether it is a partition that holds its CPUs."""
@@ -62,10 +69,6 @@ class Cgroup:
     def wants_exclusive(self) -> CpuSet:
         """What it would hold alone: cpuset.cpus.exclusive, or cpuset.cpus where that is not set."""
         return self.exclusive or self.cpus
-
-    @property
-    def path(self) -> str:
-        return "" if self.parent is None else f"{self.parent.path}/{self.name}".lstrip("/")
 
     def above(self) -> "Cgroup":
         """Its parent; the root is never asked."""

@@ -4,6 +4,7 @@ Paths are relative to the mount: "" is the root cgroup, "kubepods/pod1" a cgroup
 an Errno, not an exception. FaultyState is raised where the kernel would enter a state it should not be in.
 """
 
+from functools import cache
 from typing import Self
 
 from pinfold.cpuset import CpuSet, NodeSet
@@ -65,6 +66,11 @@ class World:
         """All cgroups, parents first."""
         return tuple(group.path for group in self._machine.root.walk())
 
+    def has_cpuset(self, path: str) -> bool:
+        """Whether the cgroup is there and has cpuset files."""
+        group = self._find(path)
+        return group is not None and group.has_cpuset
+
     def tasks(self, path: str) -> tuple[str, ...]:
         """The tasks in the cgroup itself."""
         return tuple(self._group(path).tasks)
@@ -73,8 +79,8 @@ class World:
         """What can be read there, as far as it is modelled."""
         group = self._group(path)
         if group.parent is None:
-            return ("cgroup.subtree_control", *sorted(self._rules.ROOT_FILES))
-        own = sorted(self._rules.FILES) if group.has_cpuset else ()
+            return ("cgroup.subtree_control", *_sorted(self._rules.ROOT_FILES))
+        own = _sorted(self._rules.FILES) if group.has_cpuset else ()
         return ("cgroup.controllers", "cgroup.subtree_control", "cgroup.type", *own)
 
     def read(self, path: str, file: str) -> str | Errno:
@@ -300,6 +306,11 @@ class World:
             if task in group.tasks:
                 return group
         raise KeyError(f"no task {task!r}")
+
+
+@cache
+def _sorted(files: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted(files))
 
 
 def _governor(group: Cgroup) -> Cgroup:

@@ -131,7 +131,7 @@ def children(world: World, path: str) -> list[str]:
 
 def has(world: World, path: str) -> bool:
     """Whether the cgroup has cpuset files."""
-    return path in world.paths() and "cpuset.cpus.effective" in world.files(path)
+    return world.has_cpuset(path)
 
 
 def cpus(world: World, path: str, end: str = "cpus") -> CpuSet:

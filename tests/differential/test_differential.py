@@ -139,17 +139,17 @@ def test_the_rows_of_the_documentation_say_what_the_model_does(kernel: Kernel) -
     assert sum(count > 0 for count in tally.met.values()) > 25
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=str)
-def test_a_row_that_was_met_least_comes_more_often_than_by_chance(kernel: Kernel) -> None:
+def test_a_row_that_was_met_least_comes_more_often_than_by_chance() -> None:
+    kernel = V6_12
     scarce = "root, all CPUs of the parent, which has tasks"
     often = Counter({row.text: 100 for row in rows_of(kernel) if row.text != scarce})
     sought, by_chance = (Generator(Bench(kernel), Random(3), Counter(met)) for met in (often, Counter({scarce: 100})))
     for generator in (sought, by_chance):
-        list(generator.sequences(600))
+        list(generator.sequences(500))
     assert sought.met[scarce] > 2 * (by_chance.met[scarce] - 100)
 
 
-def run(kernel: Kernel, seed: int, steps: int = 300) -> Run:
+def run(kernel: Kernel, seed: int, steps: int = 200) -> Run:
     generator = Generator(Bench(kernel), Random(seed))
     one = Run(kernel, [seed])
     for sequence in generator.sequences(steps):

@@ -33,11 +33,8 @@ def _all_lost(m: Moment) -> bool:
 
 
 def _keeps_some(m: Moment) -> bool:
-    return all(
-        exclusive(m.before, one) & m.text & m.before.active and not exclusive(m.before, one) <= m.text
-        for one in m.children
-        if remote(m.before, one)
-    )
+    held = [m.before.effective(one) for one in m.children if remote(m.before, one)]
+    return all(cpus & m.text and not cpus <= m.text for cpus in held)
 
 
 def _stays_as_it_was(m: Moment) -> bool:
