@@ -58,12 +58,17 @@ class Chronicle:
         self._invalid = now
 
     def recalled(self, plan: Plan) -> Plan:
-        """*plan* with the hints that were weighed when each pool was made: of a pool that stands nothing is weighed."""
+        """*plan* with the hints that were weighed when each pool was made: of a pool that stands nothing is weighed.
+
+        A decision that was told before is the same value.
+        """
 
         def weighed(decision: Decision) -> Decision:
-            before = self._decisions.get(decision.uid)
-            stands = before is not None and before.pool == decision.pool and not decision.hints
-            return replace(decision, hints=before.hints) if before and stands else decision
+            if (before := self._decisions.get(decision.uid)) is None:
+                return decision
+            if before.hints and before.pool == decision.pool and not decision.hints:
+                decision = replace(decision, hints=before.hints)
+            return before if before == decision else decision
 
         return replace(plan, decisions=tuple(map(weighed, plan.decisions)))
 
@@ -216,8 +221,9 @@ class Chronicle:
 
 def _differs(before: Decision | None, after: Decision) -> bool:
     """Whether a person would call it another decision: the hints that were weighed change with every neighbour."""
-    return before is None or any(
-        getattr(before, name) != getattr(after, name) for name in ("outcome", "pool", "mems", "refusal")
+    return before is not after and (
+        before is None
+        or any(getattr(before, name) != getattr(after, name) for name in ("outcome", "pool", "mems", "refusal"))
     )
 
 

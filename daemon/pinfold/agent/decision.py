@@ -41,8 +41,8 @@ class Made:
     """None where the kubelet's memory manager owns cpuset.mems, whatever the configuration says."""
     ledger: Ledger
     """Who owned what before."""
-    outcomes: tuple[Json, ...]
-    """What was decided, one for each pod."""
+    decided: Plan | tuple[Json, ...]
+    """What was; as the document has it, where it was read from one."""
 
     @classmethod
     def of(cls, objects: Objects, world: World, ledger: Ledger, decided: Plan) -> Self:
@@ -53,8 +53,13 @@ class Made:
             world.devices,
             world.policy.memory_policy,
             ledger,
-            outcomes(decided),
+            decided,
         )
+
+    @property
+    def outcomes(self) -> tuple[Json, ...]:
+        """What was decided, one for each pod."""
+        return outcomes(self.decided) if isinstance(self.decided, Plan) else self.decided
 
     def to_json(self) -> Json:
         return {

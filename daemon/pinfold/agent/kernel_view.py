@@ -13,13 +13,13 @@ from pinfold.report.snapshot import Drift as ReportedDrift
 from pinfold.report.snapshot import KernelView, PodInKernel
 
 
-def pods_in_kernel(node: Node, drift: Iterable[Drift]) -> dict[PodUid, PodInKernel]:
-    """Of each pod that has a cgroup: what is read there, and what of *drift* is its own."""
+def pods_in_kernel(node: Node, drift: Iterable[Drift], uids: Iterable[PodUid]) -> dict[PodUid, PodInKernel]:
+    """Of the pods *uids*, which have cgroups: what is read there, and what of *drift* is their own."""
     by_pod: dict[PodUid, list[ReportedDrift]] = {}
     for one in drift:
         if one.pod:
             by_pod.setdefault(one.pod, []).append(reported(one))
-    return {uid: _pod(node, pod, tuple(by_pod.get(uid, ()))) for uid, pod in node.tree.pods.items()}
+    return {uid: _pod(node, node.tree.pods[uid], tuple(by_pod.get(uid, ()))) for uid in uids}
 
 
 def not_isolated(ledger: Ledger, kernel: Mapping[PodUid, PodInKernel]) -> Iterator[str]:

@@ -29,7 +29,7 @@ from pinfold.agent.patience import FIRST_S, Patience
 from pinfold.agent.rebuild import rebuilt
 from pinfold.agent.showing import Showing
 from pinfold.agent.sources import Sources
-from pinfold.agent.view import View, active
+from pinfold.agent.view import View, active, near_device
 from pinfold.agent.warnings import fights, strangers, weakly_protected
 from pinfold.agent.witness import Witness
 from pinfold.cgroups import watch
@@ -42,7 +42,7 @@ from pinfold.cgroups.newborns import Standing
 from pinfold.cgroups.newcomers import Newcomers, promises, unseen
 from pinfold.cgroups.numa_stat import Bytes
 from pinfold.cgroups.partitions import held_by_others
-from pinfold.cgroups.paths import ROOT, CgroupPath, File, holds
+from pinfold.cgroups.paths import ROOT, CgroupPath, File
 from pinfold.cgroups.tree import NoTree
 from pinfold.cgroups.verify import Drift, verify
 from pinfold.cgroups.wanted import wanted
@@ -102,6 +102,9 @@ class Agent:
         self._handover = Handover(Path(config.sources.kubelet.root_dir), imported)
         self._planned: tuple[World, Ledger, Plan] | None = None
         """The last plan, and what it was made of: the same makes the same."""
+        self._decided: tuple[tuple[object, ...], Plan] | None = None
+        """The same by what that was made of, where all of it rings when it changes."""
+        self._view: View | None = None
         self._showing = Showing()
         self._layout = Layout()
         self._newcomers = Newcomers()
@@ -239,13 +242,15 @@ class Agent:
             decided = plan(world, self._books.checkpoint.ledger)
             self._publish(began, pods, invalid, decided, {}, Mode.OBSERVING, tree.message)
             again = bool(self.sources.watch({ROOT}))
-            self._cgroups.known.hear(self.sources.heard)
+            self._cgroups.known.hear(self.sources.heard, self.sources.listed)
             return again
-        view = View(pods, invalid, tree, self.sources.names(tree, pods), self.sources.objects)
-        known = {pod.uid for pod in pods}
+        names, view = self.sources.names(tree, pods), self._view
+        if view is None or (view.pods, view.tree, view.names) != (pods, tree, names):
+            view = self._view = View(pods, invalid, tree, names, self.sources.objects)
+        known = view.by_uid.keys()
         self.sources.seen(tree.pods.keys(), known)
         self._newcomers = self._newcomers.met(tree, known, self._cgroups.fs.made_at, self._now(), first=self._is_first)
-        self._take_narrowed(pods)
+        self._take_narrowed(view)
         found = self.sources.peace()
         peace = self._peace = found if found.certain else self._peace
         unclear = self._books.is_lost or (self._handover.pending and peace is not None and peace.cpusets)
@@ -274,23 +279,28 @@ class Agent:
         watched = watch.watched(tree, decided.ledger, self._books.kept.files, enforced.node.enforcement)
         partitions = {path for path, want in enforced.layout.wants.items() if want.partition not in {None, Kind.MEMBER}}
         again = self.sources.watch(watched, self._patience.muted, partitions)
-        self._cgroups.known.hear(self.sources.heard)
+        self._cgroups.known.hear(self.sources.heard, self.sources.listed)
         return again
 
     def _was_too_early(self, path: CgroupPath) -> bool:
         """Whether a container's program runs that was not narrowed before, beside the loop."""
         return self._cgroups.has_run(path) and not self._narrowing.was_in_time(path)
 
-    def _take_narrowed(self, pods: Iterable[Pod]) -> None:
+    def _take_narrowed(self, view: View) -> None:
         """What was written beside the loop is ours, and was in time or was not."""
-        known = {pod.uid: pod.full_name for pod in pods}
         for one in self._narrowing.taken():
             path, value = one.newborn.path, str(one.newborn.cpus)
             self._books.kept = replace(self._books.kept, files=narrowed(self._books.kept.files, path, value))
             self._newcomers, late = self._newcomers.narrowed(one.newborn, one.seen_at, one.written_at, one.late)
-            self._chronicle.started([late] if late else [], known)
+            self._chronicle.started([late] if late else [], view.full_names)
 
     def _decide(self, view: View, peace: Peace) -> Plan:
+        seen = (
+            *(view.pods, view.invalid, view.tree, view.names, peace, self.sources.synced, self._held_by_others),
+            *(self._machine.topology, self._machine.policy, self._books.checkpoint.ledger),
+        )
+        if self._decided and self._decided[0] == seen and not self._handover.pending:
+            return self._decided[1]
         tree, pods = view.tree, active(view.pods)
         ledger = self._handover.take(pods, self._machine.policy)
         if ledger is not None:
@@ -326,6 +336,7 @@ class Agent:
         )
         world = World(topology, policy, pods, frozenset(lingering), stay, devices)
         if self._planned and self._planned[:2] == (world, ledger):
+            self._decided = None if away or any(map(near_device, pods)) else (seen, self._planned[2])
             return self._planned[2]
         decided = self._chronicle.recalled(plan(world, ledger))
         self._planned = world, ledger, decided
@@ -346,7 +357,7 @@ class Agent:
         differs = _places(verify(self._layout, node.held, topology.online))  # from what was made: others wrote
         unmade = verify(layout, node.held, topology.online)
         drifted = [one for one in unmade if (one.path, one.file) in differs]
-        known = {pod.uid: pod.full_name for pod in view.pods}
+        known = view.full_names
         promised = promises(node, decided.ledger, self._newcomers.waiting)
         passed = (path for path in self.sources.passed() if not self._narrowing.was_in_time(path))
         self._chronicle.started(unseen(passed, self._newcomers, node, decided.ledger), known)
@@ -400,10 +411,9 @@ class Agent:
         repaired = {path for path, _ in _places(drifted) & taken}
         self._patience = self._patience.after(self.sources.written(), repaired, self._clock())
         fought = self._patience.fought
-        owners = {path: pod.uid for pod in view.tree.pods.values() for path in fought if holds(pod.path, path)}
-        pods = {pod.uid: pod for pod in view.pods}
+        owners = {path: view.tree.owners[path] for path in fought if path in view.tree.owners}
         for path in sorted(fought - before):
-            pod = pods.get(owners.get(path, PodUid("")))
+            pod = view.by_uid.get(owners.get(path, PodUid("")))
             note = self._chronicle.fought(path, pod.full_name if pod else "")
             if pod:
                 self._outbox.fought(pod, note)
@@ -454,7 +464,7 @@ class Agent:
     ) -> None:
         before = self._snapshot
         statuses = self._showing.statuses(pods, decided, kernel)
-        self._witness.follow(statuses if mode is Mode.ENFORCING else ())
+        self._witness.follow(self._showing.owners if mode is Mode.ENFORCING else ())
         after = Snapshot(
             node=self.config.node_name or platform.node(),
             version=__version__,

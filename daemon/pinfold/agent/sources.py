@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
+from pinfold.agent.view import near_device
 from pinfold.cgroups.known import Stirred
 from pinfold.cgroups.paths import CgroupPath, File, below, parent
 from pinfold.cgroups.tree import PodCgroup, Tree
@@ -14,7 +16,7 @@ from pinfold.config import Config
 from pinfold.cpuset import NodeSet
 from pinfold.errors import PinfoldError
 from pinfold.planning.planner import own_device
-from pinfold.pods.model import Intent, InvalidPod, Pod, PodUid
+from pinfold.pods.model import InvalidPod, Pod, PodUid
 from pinfold.pods.reader import read_pod, read_pods
 from pinfold.report.snapshot import SourceHealth
 from pinfold.sources.apiserver import ApiServerPods
@@ -104,6 +106,8 @@ class Sources:
         self._pods: dict[str, tuple[object, Pod | InvalidPod]] = {}
         """Where an object came from → it, and what was made of it."""
         self._named: dict[CgroupPath, _Named] = {}
+        self._names_of: tuple[Tree | None, Iterable[Pod], Mapping[str, str]] = (None, (), {})
+        """What the last `names` were asked for, and they."""
         self._selector = selectors.DefaultSelector()
         for source in (*self._ringing(), self._hotplug):
             if source:
@@ -218,12 +222,14 @@ class Sources:
             self._read = (pictures, (pods, (*faults, *invalid)))
         return self._read[1]
 
-    def names(self, tree: Tree, pods: Iterable[Pod]) -> dict[str, str]:
+    def names(self, tree: Tree, pods: Iterable[Pod]) -> Mapping[str, str]:
         """Runtime's id → container name, for the containers whose name is one in their pod's spec.
 
         The bundle is there before the cgroup; the pod's status comes seconds later, and is asked where there is none.
         Whoever has no name is asked for again when his pod changes, and at the timer.
         """
+        if self._names_of[0] is tree and self._names_of[1] is pods and self._named:
+            return self._names_of[2]
         by_uid = {pod.uid: pod for pod in pods}
         names: dict[str, str] = {}
         before, self._named = self._named, {}
@@ -236,6 +242,7 @@ class Sources:
                 names |= known.names
         if self._named.keys() != before.keys() or any(one is not before[path] for path, one in self._named.items()):
             self._bundles.keep({one.id for it in self._named.values() for one in it.cgroup.containers if one.id})
+        self._names_of = tree, pods, names
         return names
 
     def _names(self, cgroup: PodCgroup, pod: Pod) -> dict[str, str]:
@@ -250,9 +257,7 @@ class Sources:
 
     def devices(self, pods: Iterable[Pod]) -> dict[str, NodeSet]:
         """The devices that *pods* want to be near → their NUMA nodes, of those that are there."""
-        wanted = [
-            (pod.uid, name) for pod in pods if isinstance(pod.intent, Intent) and (name := pod.intent.near_device)
-        ]
+        wanted = [(pod.uid, name) for pod in pods if (name := near_device(pod))]
         given = device_nodes(self._kubelet_root) if any("/" in name for _, name in wanted) else {}
         nodes = {name: nodes_of_pci(name, self._sysfs_root) for _, name in wanted}
         nodes |= {own_device(*one): given[one] for one in wanted if one in given}
@@ -276,7 +281,12 @@ class Sources:
     @property
     def heard(self) -> frozenset[CgroupPath]:
         """The cgroups in which every change rings."""
-        return frozenset(map(CgroupPath, self._cgroups.heard)) if self._cgroups else frozenset()
+        return cast("frozenset[CgroupPath]", self._cgroups.heard) if self._cgroups else frozenset()
+
+    @property
+    def listed(self) -> frozenset[CgroupPath]:
+        """Those in which it rings that cgroups come and go: the muted ones, too."""
+        return cast("frozenset[CgroupPath]", frozenset(self._cgroups.watched)) if self._cgroups else frozenset()
 
     def peace(self) -> Peace:
         """What the kubelet leaves to Pinfold."""

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pinfold.planning.ledger import Isolation
@@ -17,9 +17,9 @@ class Witness:
     ) -> None:
         self._read, self._proc, self._clock = read, proc, clock
         self._watched = Watched()
-        self._pods: tuple[PodStatus, ...] = ()
+        self._pods: Sequence[PodStatus] = ()
 
-    def follow(self, pods: tuple[PodStatus, ...]) -> None:
+    def follow(self, pods: Sequence[PodStatus]) -> None:
         """For the loop: whoever owns CPUs from now on is followed from now on. Where nobody is new, nothing is read."""
         if pods is self._pods:
             return

@@ -38,9 +38,7 @@ def refreshed(found: Found, tree: Tree, held: Held, topology: Topology) -> Found
 
     What stands in a file and is none of ours, somebody else wrote since. To be done before a layout is made of it.
     """
-    there = {*tree.way, *tree.qos_slices.values(), *tree.outsiders}
-    for pod in tree.pods.values():
-        there |= {pod.path, *(container.path for container in pod.containers)}
+    there = tree.owners.keys() | {*tree.way, *tree.qos_slices.values(), *tree.outsiders}
     now: dict[CgroupPath, dict[File, Record]] = {}
     for path, records in found.items():
         for file, record in records.items() if path in there else ():

@@ -48,22 +48,28 @@ class Known:
     def __init__(self, fs: Seeing) -> None:
         self._fs = fs
         self._heard: frozenset[CgroupPath] = frozenset()
+        self._listed: frozenset[CgroupPath] = frozenset()
         self._children: dict[CgroupPath, tuple[str, ...]] = {}
         self._outer: Held = {}
         self._inner: dict[CgroupPath, CpusetState] = {}
+        self._last: Held = {}
+        """What `held` gave last."""
         self._glances = 0
         self._ours: dict[tuple[CgroupPath, File], str] = {}
         """What Pinfold wrote since the outer ones were read."""
         self.relisted = True
         """A cgroup may have come or gone since the flag was last taken down."""
 
-    def hear(self, paths: Collection[CgroupPath]) -> None:
-        """From now on exactly *paths* tell when they change, by `stir`; what is read of others is not kept."""
-        heard = frozenset(paths)
+    def hear(self, heard: frozenset[CgroupPath], listed: frozenset[CgroupPath]) -> None:
+        """From now on exactly *heard* tell when they change, and *listed* what comes and goes in them, by `stir`.
+
+        What is read of others is not kept.
+        """
         for path in heard ^ self._heard:
             self._forget(path)
+        for path in listed ^ self._listed:
             self._unlist(path)
-        self._heard = heard
+        self._heard, self._listed = heard, listed
 
     def stir(self, stirred: Stirred) -> None:
         """Look again at what *stirred*."""
@@ -79,7 +85,7 @@ class Known:
     def glance(self, owners: Collection[CgroupPath]) -> None:
         """Look again at the pods *owners*, and at some of the others."""
         self._glances += 1
-        for place, path in enumerate(tuple(self._inner)):
+        for place, path in enumerate(sorted(self._inner)):
             if path in owners or parent(path) in owners or place % GLANCES == self._glances % GLANCES:
                 del self._inner[path]
 
@@ -90,36 +96,35 @@ class Known:
     def children(self, path: CgroupPath) -> tuple[str, ...]:
         if path not in self._children:
             names = self._fs.children(path)
-            if path not in self._heard:
+            if path not in self._listed:
                 self.relisted = True
                 return names
             self._children[path] = names
         return self._children[path]
 
-    def held(self, outer: Iterable[CgroupPath], inner: Iterable[CgroupPath]) -> dict[CgroupPath, CpusetState]:
+    def held(self, outer: Iterable[CgroupPath], inner: Iterable[CgroupPath]) -> Held:
         """*outer* are the cgroups above pods and beside them, which are read each time; *inner* pods and containers.
 
-        Those that are gone are left out.
+        Those that are gone are left out. One that is as it was is the same value as before.
         """
-        now = held(self._fs, outer)
+        now = self._same(held(self._fs, outer))
         if any(self._differs(path, state) for path, state in now.items()):
             self._inner.clear()
         self._outer, self._ours = now, {}
-        wanted = tuple(inner)
-        fresh = held(self._fs, (path for path in wanted if path not in self._inner))
-        before, self._inner = self._inner, {}
-        states = dict(now)
-        for path in wanted:
-            state = fresh.get(path) or before.get(path)
-            if state:
-                states[path] = state
-                if path in self._heard:
-                    self._inner[path] = state
-        return states
+        wanted = frozenset(inner)
+        for path in self._inner.keys() - wanted:
+            del self._inner[path]
+        fresh = self._same(held(self._fs, sorted(wanted - self._inner.keys())))
+        self._last = {**now, **self._inner, **fresh}
+        self._inner |= {path: state for path, state in fresh.items() if path in self._heard}
+        return self._last
 
     def state(self, path: CgroupPath) -> CpusetState | None:
         """One pod or container; None where it is gone."""
         return self._inner.get(path) or held(self._fs, (path,)).get(path)
+
+    def _same(self, fresh: Held) -> Held:
+        return {path: before if (before := self._last.get(path)) == state else state for path, state in fresh.items()}
 
     def _differs(self, path: CgroupPath, now: CpusetState) -> bool:
         """Whether what lies below may be another because of *path*, by somebody else's hand."""

@@ -224,7 +224,6 @@ def returns(node: Node, strangers: Mapping[CgroupPath, CpuSet]) -> Iterator[Piec
 
     An exclusive set counts as found only as far as *strangers* below need it: any other would keep CPUs from pools.
     """
-    pods = {path: pod.uid for pod in node.tree.pods.values() for path in _paths(pod)}
     for path, records in node.found.items():
         if state := node.held.get(path):
             for file, record in records.items():
@@ -232,11 +231,7 @@ def returns(node: Node, strangers: Mapping[CgroupPath, CpuSet]) -> Iterator[Piec
                 want = _returned(node, path, file, text)
                 if want.exclusive:
                     want = replace(want, exclusive=want.exclusive & strangers.get(path, CpuSet()))
-                yield path, replace(want, pod=pods.get(path))
-
-
-def _paths(pod: PodCgroup) -> tuple[CgroupPath, ...]:
-    return (pod.path, *(container.path for container in pod.containers))
+                yield path, replace(want, pod=node.tree.owners.get(path))
 
 
 def _returned(node: Node, path: CgroupPath, file: File, text: str) -> Want:

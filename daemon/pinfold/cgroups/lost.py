@@ -43,8 +43,8 @@ def searched(fs: Searching, held: Held, online: CpuSet) -> Held:
     root = held.get(ROOT, CpusetState())
     if root.cpus_effective is None or not root.has_remote_partitions:
         return held
-    partitions = (_partitioned(one) for path, one in held.items() if path != MENDING)
-    missing = online - root.cpus_effective - CpuSet.union(partitions)
+    partitions = [one for path, one in held.items() if one.is_partition and path != MENDING]
+    missing = online - root.cpus_effective - CpuSet.union(map(_partitioned, partitions))
     if missing:
         outer = set(map(parent, held))
         leaves = (path for path, one in held.items() if path not in outer and one.exclusive and not one.is_partition)

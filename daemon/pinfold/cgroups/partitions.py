@@ -5,10 +5,9 @@ slice's container is one. A partition obeys ``cpuset.cpus.exclusive`` alone; eve
 that file and stays a member. Nested partitions are not used: they may overlap (6.12, 7.3).
 """
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from pinfold.cgroups.found import found_in
-from pinfold.cgroups.held import CpusetState
 from pinfold.cgroups.layout import Kind, Node, Piece, Want, container_sets, slice_sets
 from pinfold.cgroups.lost import MENDING
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, above, parent
@@ -58,16 +57,20 @@ def members(pod: PodCgroup) -> Iterator[Piece]:
         yield path, Want("no partition of its own", pod.uid, exclusive=CpuSet(), partition=Kind.MEMBER)
 
 
-def strangers(node: Node, entries: Container[PodCgroup]) -> dict[CgroupPath, CpuSet]:
+def strangers(node: Node, entries: Iterable[PodCgroup]) -> dict[CgroupPath, CpuSet]:
     """For every cgroup above, the exclusive CPUs that somebody else gave (CRI-O to a pod): it must go on to hold them.
 
     *entries*: the pods that Pinfold gives some.
     """
-    places = (*node.tree.outsiders, *(pod.path for pod in node.tree.pods.values() if pod not in entries))
+    places = (*node.tree.outsiders, *[pod.path for pod in node.tree.pods.values()])
+    ours = {pod.path for pod in entries}
     given = {
         path: state.exclusive
         for path in places
-        if found_in(node.found, path, File.EXCLUSIVE) is None and (state := node.held.get(path)) and state.exclusive
+        if (state := node.held.get(path))
+        and state.exclusive
+        and path not in ours
+        and found_in(node.found, path, File.EXCLUSIVE) is None
     }
     return _unions(node, given)
 
@@ -78,8 +81,10 @@ def held_by_others(node: Node) -> dict[CgroupPath, CpuSet]:
     A partition above the pods is none of them: the pods lie in it.
     """
     held: dict[CgroupPath, CpuSet] = {}
-    for path in (*node.tree.outsiders, *(pod.path for pod in node.tree.pods.values())):
-        state = node.held.get(path, CpusetState())
+    for path in (*node.tree.outsiders, *[pod.path for pod in node.tree.pods.values()]):
+        state = node.held.get(path)
+        if state is None or not (state.is_partition or state.exclusive):
+            continue
         cpus = CpuSet()
         if state.is_partition and node.is_theirs(path):
             cpus |= state.cpus_effective or cpus
@@ -113,13 +118,20 @@ def _trims(
     a set beside it is refused (EINVAL, 6.12 and 7.3): that cannot be where the set is all CPUs. Where nothing is left
     the cgroup gets its own CPUs, or *shared*.
     """
+    owners, exclusive = _by_parent(owned), _by_parent({**unions, **owned})
     for path, state in node.held.items():
-        if not state.cpus and path not in node.found:
+        neighbours = exclusive.get(parent(path))
+        if neighbours is None or not (state.cpus or path in node.found) or not (cpus := node.given(path)):
             continue
-        cpus = node.given(path)
-        exclusive = owned if node.topology.online <= cpus else {**unions, **owned}
-        beside = CpuSet.union(
-            one for other, one in exclusive.items() if other != path and parent(other) == parent(path)
-        )
+        if node.topology.online <= cpus:
+            neighbours = owners.get(parent(path), {})
+        beside = CpuSet.union(one for other, one in neighbours.items() if other != path)
         if not cpus.isdisjoint(beside) and (path in owned or not node.is_theirs(path)):
             yield path, Want("beside a pool", cpus=cpus - beside or owned.get(path, shared))
+
+
+def _by_parent(sets: Mapping[CgroupPath, CpuSet]) -> dict[CgroupPath, dict[CgroupPath, CpuSet]]:
+    grouped: dict[CgroupPath, dict[CgroupPath, CpuSet]] = {}
+    for path, cpus in sets.items():
+        grouped.setdefault(parent(path), {})[path] = cpus
+    return grouped

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from itertools import pairwise
 from typing import Protocol
 
@@ -20,6 +21,8 @@ _CONTAINER = re.compile(r"(?:(cri-containerd|crio|docker)-)?([0-9a-f]{64})(?:\.s
 _KUBEPODS = re.compile(r"kubepods|(?:[^-].*-)?kubepods\.slice")
 _NESTED_DEPTH = 6
 """kind puts its kubepods four cgroups deep; a pod's own cgroups begin three below that."""
+_REMEMBERED = 2048
+"""Of so many pods nothing is made anew while nothing comes or goes in them."""
 
 
 class Driver(StrEnum):
@@ -57,6 +60,11 @@ class PodCgroup:
     """By its place: Guaranteed pods lie directly in the kubepods root."""
     containers: tuple[ContainerCgroup, ...] = ()
 
+    @property
+    def paths(self) -> tuple[CgroupPath, ...]:
+        """Its own cgroup, and those in it."""
+        return (self.path, *[one.path for one in self.containers])
+
 
 @dataclass(frozen=True, slots=True)
 class Tree:
@@ -71,6 +79,12 @@ class Tree:
     """Top-level cgroups, those beside the way to a nested kubepods root, and what is no pod among the pods."""
     twice: Mapping[PodUid, tuple[CgroupPath, ...]] = field(default_factory=dict)
     """UIDs with several cgroups: none of them is that pod's; they are outsiders."""
+    owners: Mapping[CgroupPath, PodUid] = field(init=False, repr=False, compare=False)
+    """Each cgroup of *pods*, and each in one of these → whose it is."""
+
+    def __post_init__(self) -> None:
+        owners = {path: pod.uid for pod in self.pods.values() for path in pod.paths}
+        object.__setattr__(self, "owners", owners)
 
     @property
     def way(self) -> tuple[CgroupPath, ...]:
@@ -166,8 +180,8 @@ def _tree(listing: Listing, kubepods: CgroupPath) -> Tree:
         form = _pod_form(outer, driver)
         for name in listing.children(outer):
             path = below(outer, name)
-            if match := form.fullmatch(name):
-                pods.append(PodCgroup(PodUid(match[1].replace("_", "-")), path, qos, _containers(listing, path)))
+            if uid := _uid(form, name):
+                pods.append(_pod(uid, path, qos, listing.children(path)))
             elif path not in slices.values():
                 strangers.append(path)
     seen = Counter(pod.uid for pod in pods)
@@ -202,12 +216,19 @@ def pod_at(tree: Tree, path: CgroupPath) -> PodCgroup | None:
     """The pod that a new cgroup is, by its place and name, without its containers; None where it is none."""
     outers = {outer: qos for qos, outer in {QosClass.GUARANTEED: tree.kubepods, **tree.qos_slices}.items()}
     qos = outers.get(parent(path))
-    match = _pod_form(parent(path), tree.driver).fullmatch(base(path)) if qos else None
-    return PodCgroup(PodUid(match[1].replace("_", "-")), path, qos, ()) if match and qos else None
+    uid = _uid(_pod_form(parent(path), tree.driver), base(path)) if qos else None
+    return PodCgroup(uid, path, qos) if uid and qos else None
 
 
-def _containers(listing: Listing, pod: CgroupPath) -> tuple[ContainerCgroup, ...]:
-    return tuple(container(below(pod, name)) for name in listing.children(pod))
+@lru_cache(_REMEMBERED)
+def _uid(form: re.Pattern[str], name: str) -> PodUid | None:
+    match = form.fullmatch(name)
+    return PodUid(match[1].replace("_", "-")) if match else None
+
+
+@lru_cache(_REMEMBERED)
+def _pod(uid: PodUid, path: CgroupPath, qos: QosClass, inside: tuple[str, ...]) -> PodCgroup:
+    return PodCgroup(uid, path, qos, tuple(container(below(path, name)) for name in inside))
 
 
 def container(path: CgroupPath) -> ContainerCgroup:

@@ -1,7 +1,5 @@
 """Which cgroups to read, and which to watch for other writers. Pure."""
 
-from collections.abc import Iterator
-
 from pinfold.cgroups.found import Found
 from pinfold.cgroups.layout import Enforcement
 from pinfold.cgroups.paths import CgroupPath
@@ -11,7 +9,7 @@ from pinfold.planning.ledger import Ledger
 
 def read(tree: Tree, ledger: Ledger, found: Found) -> tuple[CgroupPath, ...]:
     """The cgroups whose files a layout depends on: all but the containers that Pinfold never wrote to."""
-    return (*outer(tree), *inner(tree, ledger, found))
+    return (*outer(tree), *sorted(inner(tree, ledger, found)))
 
 
 def outer(tree: Tree) -> tuple[CgroupPath, ...]:
@@ -19,9 +17,11 @@ def outer(tree: Tree) -> tuple[CgroupPath, ...]:
     return (*tree.way, *tree.outsiders, *tree.qos_slices.values())
 
 
-def inner(tree: Tree, ledger: Ledger, found: Found) -> tuple[CgroupPath, ...]:
+def inner(tree: Tree, ledger: Ledger, found: Found) -> frozenset[CgroupPath]:
     """Of these, the pods and what is in them."""
-    return (*(pod.path for pod in tree.pods.values()), *_containers(tree, ledger, found))
+    pods = (tree.pods[uid] for uid in ledger.entries.keys() | ledger.protections.keys() if uid in tree.pods)
+    managed = (one.path for pod in pods for one in pod.containers)
+    return frozenset([pod.path for pod in tree.pods.values()]).union(managed, found.keys() & tree.owners.keys())
 
 
 def watched(tree: Tree, ledger: Ledger, found: Found, enforcement: Enforcement) -> frozenset[CgroupPath]:
@@ -30,19 +30,4 @@ def watched(tree: Tree, ledger: Ledger, found: Found, enforcement: Enforcement) 
     None below a container's own: what its processes make there stays within it.
     """
     outsiders = tree.outsiders if enforcement is Enforcement.SHRINK else ()
-    return frozenset(
-        (
-            *tree.way,
-            *outsiders,
-            *tree.qos_slices.values(),
-            *(pod.path for pod in tree.pods.values()),
-            *_containers(tree, ledger, found),
-        )
-    )
-
-
-def _containers(tree: Tree, ledger: Ledger, found: Found) -> Iterator[CgroupPath]:
-    for pod in tree.pods.values():
-        for one in pod.containers:
-            if pod.uid in ledger.entries or pod.uid in ledger.protections or one.path in found:
-                yield one.path
+    return inner(tree, ledger, found).union(tree.way, outsiders, tree.qos_slices.values())

@@ -148,7 +148,7 @@ class _Node:
             want = shared_out(pod, wanted(pod, self._world.policy))
             held = self._before.get(pod.uid)
             if held is None:
-                found = pod.uid in self._world.found_running
+                found = want.anything and pod.uid in self._world.found_running
                 self._sort_in_new(_Turn(pod, want.without_memory({}) if found else want))
                 continue
             may_own = self._usable - self.owned

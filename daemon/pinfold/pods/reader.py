@@ -35,19 +35,22 @@ def read_pods(
     One pod seen by two sources is one pod: the newest ``resourceVersion`` wins. One UID under two names is a lie or a
     slip, and its cgroup cannot be both: neither is taken.
     """
-    seen: dict[PodUid, list[tuple[int, str, Pod]]] = {}
+    seen: dict[PodUid, list[tuple[object, str, Pod]]] = {}
     invalid: list[InvalidPod] = []
     for where, raw in objects:
         pod = (read or read_pod)(raw, where)
         if isinstance(pod, InvalidPod):
             invalid.append(pod)
         else:
-            seen.setdefault(pod.uid, []).append((_resource_version(raw), where, pod))
+            seen.setdefault(pod.uid, []).append((raw, where, pod))
     pods: list[Pod] = []
     for uid, several in seen.items():
+        if len(several) == 1:
+            pods.append(several[0][2])
+            continue
         names = sorted({pod.full_name for _, _, pod in several})
         if len(names) == 1:
-            pods.append(max(several, key=lambda one: one[0])[2])
+            pods.append(max(several, key=lambda one: _resource_version(one[0]))[2])
             continue
         for _, where, pod in several:
             others = ", ".join(name for name in names if name != pod.full_name)

@@ -4,9 +4,10 @@ Immutable: a reader in another thread holds a whole picture and never reaches in
 the kernel's word stand side by side in it; what differs is drift. Pure: no file, no clock, no log.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import overload
 
 from pinfold.cpuset import CpuSet, NodeSet
 from pinfold.planning.ledger import Isolation, PodEntry
@@ -205,7 +206,7 @@ class Snapshot:
     policy: Policy
     node_shared: CpuSet
     """Online CPUs that no pod owns, the reserved ones included."""
-    pods: tuple[PodStatus, ...] = ()
+    pods: Sequence[PodStatus] = ()
     """By namespace, name and UID."""
     invalid: tuple[InvalidPod, ...] = ()
     sources: tuple[SourceHealth, ...] = ()
@@ -227,11 +228,14 @@ class Snapshot:
 
 
 def pod_statuses(
-    pods: Iterable[Pod], plan: Plan, kernel: Mapping[PodUid, PodInKernel] | None = None
+    pods: Iterable[Pod],
+    plan: Plan,
+    kernel: Mapping[PodUid, PodInKernel] | None = None,
+    only: Collection[PodUid] | None = None,
 ) -> tuple[PodStatus, ...]:
     """The pods of *plan* beside what the *kernel* holds of them, those included that only the ledger still knows."""
     known = {pod.uid: pod for pod in pods}
-    decisions = {decision.uid: decision for decision in plan.decisions}
+    decisions = {one.uid: one for one in plan.decisions if only is None or one.uid in only}
     views = kernel or {}
     statuses = []
     for uid in {*decisions, *plan.ledger.entries}:
@@ -239,6 +243,48 @@ def pod_statuses(
         status = replace(status, protection=plan.ledger.protections.get(uid))
         statuses.append(_seen(status, views[uid]) if uid in views else status)
     return tuple(sorted(statuses, key=lambda status: (status.namespace, status.name, status.uid)))
+
+
+class Statuses(Sequence[PodStatus]):
+    """`pod_statuses`, made when somebody looks at them: the loop does not pay for a thousand pods at each turn.
+
+    Two are equal that are made of the same.
+    """
+
+    __slots__ = ("_made", "_of")
+
+    def __init__(self, pods: tuple[Pod, ...], plan: Plan, kernel: Mapping[PodUid, PodInKernel]) -> None:
+        self._of = pods, plan, kernel
+        self._made: tuple[PodStatus, ...] | None = None
+
+    def owners(self) -> tuple[PodStatus, ...]:
+        """Of pods that the ledger holds."""
+        pods, plan, kernel = self._of
+        entries = plan.ledger.entries
+        return pod_statuses((pod for pod in pods if pod.uid in entries), plan, kernel, entries)
+
+    def _all(self) -> tuple[PodStatus, ...]:
+        if self._made is None:  # by two threads at once: they make the same
+            self._made = pod_statuses(*self._of)
+        return self._made
+
+    @overload
+    def __getitem__(self, place: int) -> PodStatus: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[PodStatus]: ...
+
+    def __getitem__(self, place: int | slice) -> PodStatus | Sequence[PodStatus]:
+        return self._all()[place]
+
+    def __iter__(self) -> Iterator[PodStatus]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __eq__(self, other: object) -> bool:
+        return self._of == other._of if isinstance(other, Statuses) else NotImplemented
 
 
 def _status(pod: Pod | None, decision: Decision | None, entry: PodEntry | None, node_shared: CpuSet) -> PodStatus:
