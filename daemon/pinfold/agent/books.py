@@ -26,21 +26,22 @@ class Books:
         except (StateError, ValueError) as error:
             log.warning("checkpoint.lost", reason=str(error), remedy="the ledger is rebuilt from what the kernel holds")
             self.checkpoint, self.fault = Checkpoint(), error
+        self._saved = self.kept
+        """What is on disk; *kept* is that, or what is about to be."""
         self.is_lost = self.fault is not None
         """Until the kernel was read: then what is saved is whole again."""
 
-    def save(self, checkpoint: Checkpoint) -> None:
+    def save(self, kept: Kept, ledger: Ledger, properties: frozenset[tuple[str, str]]) -> None:
         """Have it on disk, if it is another one. Raises StateError; then the one before stands."""
-        if self.is_lost or checkpoint != self.checkpoint:
-            checkpoint = replace(checkpoint, generation=checkpoint.generation + 1)
-            self._state.save(checkpoint, self._boot)
-        self.checkpoint = checkpoint
+        before = self.checkpoint
+        if self.is_lost or (kept, ledger, properties) != (self._saved, before.ledger, before.properties):
+            checkpoint = kept.into(replace(before, ledger=ledger, properties=properties))
+            if self.is_lost or checkpoint != before:
+                checkpoint = replace(checkpoint, generation=checkpoint.generation + 1)
+                self._state.save(checkpoint, self._boot)
+            self.checkpoint = checkpoint
+        self.kept = self._saved = kept
 
     def committing(self, ledger: Ledger) -> Callable[[Kept], None]:
         """To be called with what is about to be taken, before it is."""
-
-        def commit(kept: Kept) -> None:
-            self.save(kept.into(replace(self.checkpoint, ledger=ledger)))
-            self.kept = kept
-
-        return commit
+        return lambda kept: self.save(kept, ledger, self.checkpoint.properties)

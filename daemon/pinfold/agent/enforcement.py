@@ -156,7 +156,8 @@ class NodeCgroups:
         refused: frozenset[PodUid] = frozenset(),
     ) -> Node:
         """Read everything that a layout depends on, as far as it may have changed."""
-        known = self.known.held(watch.outer(tree), watch.inner(tree, ledger, found))
+        owners = [path for uid in ledger.entries if uid in tree.pods for path in tree.pods[uid].paths]
+        known = self.known.held(watch.outer(tree), watch.inner(tree, ledger, found), owners)
         state = searched(self.fs, known, topology.online)
         return Node(
             tree=tree,

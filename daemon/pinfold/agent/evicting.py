@@ -50,6 +50,8 @@ def candidates(
     alone. No static pods, none without a controller, none of one that makes them anew on the same node.
     """
     refused = {one.uid: one for one in decisions if one.outcome is Outcome.SHARED and one.refusal}
+    if not refused:
+        return ()
     found = [
         Candidate(pod.uid, pod.api_uid, pod.namespace, pod.name, f"{pod.namespace}/{pod.owner}", refusal.word)
         for pod in sorted(pods, key=lambda pod: (pod.started_at, pod.uid))

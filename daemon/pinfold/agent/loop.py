@@ -434,9 +434,7 @@ class Agent:
     def _go_on_beside(self, enforced: Enforced, drifted: Iterable[Drift]) -> None:
         """What takes longer than a turn may: on disk first."""
         due = self._beside.due(enforced, self._books.checkpoint.properties)
-        kept = replace(self._books.kept, files=due.found)
-        self._books.save(kept.into(replace(self._books.checkpoint, properties=due.places)))
-        self._books.kept = kept
+        self._books.save(replace(self._books.kept, files=due.found), self._books.checkpoint.ledger, due.places)
         self._beside.ask(due, drifted)
 
     def _rebuilt(self, view: View) -> Ledger:

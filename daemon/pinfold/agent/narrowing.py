@@ -21,7 +21,7 @@ from pinfold.cgroups.files import CgroupError, CgroupGoneError
 from pinfold.cgroups.newborns import Newborn, Standing
 from pinfold.cgroups.newcomers import Late
 from pinfold.cgroups.paths import CgroupPath, File, below
-from pinfold.cgroups.tree import container
+from pinfold.cgroups.tree import Tree, container
 from pinfold.cpuset import CpuSet
 from pinfold.sources.bundles import Bundles
 from pinfold.sources.cgroup_events import CgroupEvents, Happening
@@ -71,6 +71,7 @@ class Narrowing:
         self._standing: Standing | None = None
         self._settled: frozenset[CgroupPath] = frozenset()
         """Cgroups that the loop has dealt with."""
+        self._settled_in: Tree | None = None
         self._pods: set[CgroupPath] = set()
         """Cgroups of pods that appeared since then."""
         self._waiting: dict[CgroupPath, float] = {}
@@ -94,13 +95,15 @@ class Narrowing:
 
     def decided(self, standing: Standing) -> None:
         """From the loop: what holds from now on, and is on disk."""
-        self._standing = standing
-        self._wakeup.wake()
+        if standing != self._standing:
+            self._standing = standing
+            self._wakeup.wake()
 
     def settled(self, standing: Standing) -> None:
         """From the loop, at the end of a turn: whoever was seen in it has what he needs."""
-        self._settled = standing.seen
-        self._wakeup.wake()
+        if standing.tree is not self._settled_in:
+            self._settled_in, self._settled = standing.tree, standing.seen
+            self._wakeup.wake()
 
     def was_in_time(self, path: CgroupPath) -> bool:
         """To the loop: whether a container was narrowed before its program ran; of the last ones only."""
@@ -151,7 +154,7 @@ class Narrowing:
                 self._narrowed.pop(path, None)
             elif change.happening is Happening.CREATED and change.path in standing.holders:
                 self._pods.add(path)
-            elif change.happening is Happening.CREATED:
+            elif change.happening is Happening.CREATED and path not in settled:
                 self._waiting.setdefault(path, self._now())
         while fresh := events.watch(every := self._watched(standing), every):
             for path in map(CgroupPath, fresh):  # what appeared in it before it was watched

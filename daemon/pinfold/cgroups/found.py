@@ -53,10 +53,12 @@ def refreshed(found: Found, tree: Tree, held: Held, topology: Topology) -> Found
 
 def noted(found: Found, held: Held, writes: Iterable[Write]) -> Found:
     """*found* with what stands in the files that *writes* go to. To be on disk before the first of them is done."""
-    noted = {path: dict(records) for path, records in found.items()}
     coming: dict[tuple[CgroupPath, File], set[str]] = {}
     for write in writes:
         coming.setdefault((write.path, write.file), set()).add(write.value)
+    if not coming:
+        return found
+    noted = {path: dict(records) for path, records in found.items()}
     for (path, file), values in coming.items():
         now = held[path].text(file) or (MEMBER if file is File.PARTITION else "")  # a new file holds that
         record = noted.setdefault(path, {}).get(file, Record(now, frozenset()))

@@ -6,6 +6,7 @@ not enabled in the cgroup above.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from pinfold.cgroups.paths import ROOT, CgroupPath, File
@@ -107,14 +108,19 @@ def held(reading: Reading, paths: Iterable[CgroupPath]) -> dict[CgroupPath, Cpus
     return {path: state(files) for path, files in texts if File.SUBTREE_CONTROL in files}
 
 
+_cpus = lru_cache(CpuSet.parse)
+"""A node has few sets, and they are read again and again."""
+_mems = lru_cache(NodeSet.parse)
+
+
 def state(files: Mapping[str, str]) -> CpusetState:
     """Raises CpuListError where a list is none: the kernel writes no such thing."""
 
     def cpus(file: File) -> CpuSet | None:
-        return CpuSet.parse(files[file]) if file in files else None
+        return _cpus(files[file]) if file in files else None
 
     def mems(file: File) -> NodeSet | None:
-        return NodeSet.parse(files[file]) if file in files else None
+        return _mems(files[file]) if file in files else None
 
     memory = files.get(File.MEMORY_CURRENT)
     return CpusetState(

@@ -2,9 +2,9 @@
 
 A cgroup that is heard (by inotify) and did not ring has the files that it had. What the kernel changes by itself
 follows from a write somewhere: in the cgroup itself, or in one above it. So a pod is looked at again when anything in
-it rang or was written; and all pods are when a cgroup above them, or beside their way, holds what neither stood there
-nor was written by Pinfold. The rest (``effective`` sets of pods that own nothing, a partition that breaks without a
-word) shows at a glance, for which whoever has the timer asks.
+it rang or was written; and all that own CPUs are when a cgroup above them, or beside their way, holds what neither
+stood there nor was written by Pinfold. The rest (``effective`` sets of pods that own nothing, a partition that breaks
+without a word) shows at a glance, for which whoever has the timer asks.
 """
 
 from collections.abc import Collection, Iterable
@@ -102,19 +102,22 @@ class Known:
             self._children[path] = names
         return self._children[path]
 
-    def held(self, outer: Iterable[CgroupPath], inner: Iterable[CgroupPath]) -> Held:
+    def held(
+        self, outer: Iterable[CgroupPath], inner: frozenset[CgroupPath], owners: Iterable[CgroupPath] = ()
+    ) -> Held:
         """*outer* are the cgroups above pods and beside them, which are read each time; *inner* pods and containers.
 
-        Those that are gone are left out. One that is as it was is the same value as before.
+        Those that are gone are left out. One that is as it was is the same value as before. *owners* are those of
+        *inner* whose CPUs are nobody else's.
         """
         now = self._same(held(self._fs, outer))
-        if any(self._differs(path, state) for path, state in now.items()):
-            self._inner.clear()
+        for path, state in now.items():
+            if state is not (before := self._outer.get(path)):
+                self._forget_below(path, before, state, owners)
         self._outer, self._ours = now, {}
-        wanted = frozenset(inner)
-        for path in self._inner.keys() - wanted:
+        for path in self._inner.keys() - inner:
             del self._inner[path]
-        fresh = self._same(held(self._fs, sorted(wanted - self._inner.keys())))
+        fresh = self._same(held(self._fs, sorted(inner - self._inner.keys())))
         self._last = {**now, **self._inner, **fresh}
         self._inner |= {path: state for path, state in fresh.items() if path in self._heard}
         return self._last
@@ -126,14 +129,18 @@ class Known:
     def _same(self, fresh: Held) -> Held:
         return {path: before if (before := self._last.get(path)) == state else state for path, state in fresh.items()}
 
-    def _differs(self, path: CgroupPath, now: CpusetState) -> bool:
-        """Whether what lies below may be another because of *path*, by somebody else's hand."""
-        if (before := self._outer.get(path)) is None:
-            return True
-        return now.gives_cpuset is not before.gives_cpuset or any(
+    def _forget_below(
+        self, path: CgroupPath, before: CpusetState | None, now: CpusetState, owners: Iterable[CgroupPath]
+    ) -> None:
+        """What may be another now because of what somebody else did in *path*."""
+        if before is None or now.gives_cpuset is not before.gives_cpuset:
+            self._inner.clear()
+        elif any(
             (text := now.text(file)) != before.text(file) and text != self._ours.get((path, file))
             for file in _INHERITED
-        )
+        ):
+            for one in owners:
+                self._inner.pop(one, None)
 
     def _forget(self, path: CgroupPath) -> None:
         """The whole pod that *path* is, or is a container of."""

@@ -7,6 +7,7 @@ and what Pinfold once wrote and wants no longer is given back.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from typing import Any
 
 from pinfold.cgroups.found import Found, found_in, given_back
 from pinfold.cgroups.held import MEMBER, CpusetState, Held
@@ -75,6 +76,19 @@ class Want:
         }
         return {file: str(value) for file, value in values.items() if value is not None}
 
+    def stands(self, state: CpusetState) -> bool:
+        """Whether each file holds what `texts` says, without making texts: almost all do at any time."""
+        return (
+            (self.cpus is None or self.cpus == state.cpus)
+            and (self.exclusive is None or self.exclusive == state.exclusive)
+            and (self.partition is None or self.partition == state.partition)
+            and (self.mems is None or self.mems == state.mems)
+            and (self.gives_cpuset is None or self.gives_cpuset is state.gives_cpuset)
+            and (self.cpu_max is None or self.cpu_max == state.cpu_max)
+            and (self.memory_low is None or self.memory_low == state.memory_low)
+            and (self.memory_min is None or self.memory_min == state.memory_min)
+        )
+
 
 _PARTS = tuple(one.name for one in fields(Want))
 
@@ -135,13 +149,13 @@ def may_move(want: Want, state: CpusetState, move_bytes: int) -> bool:
 
 def merged(pieces: Iterable[Piece]) -> dict[CgroupPath, Want]:
     """One want for each cgroup; of two pieces that speak of one file the earlier holds."""
-    wants: dict[CgroupPath, Want] = {}
+    wants: dict[CgroupPath, dict[str, Any]] = {}
     for path, piece in pieces:
-        if (first := wants.setdefault(path, piece)) is not piece:
-            missing = {name: value for name in _PARTS if (value := getattr(piece, name)) is not None}
-            missing = {name: value for name, value in missing.items() if getattr(first, name) is None}
-            wants[path] = replace(first, **missing) if missing else first
-    return wants
+        want = wants.setdefault(path, {})
+        for name in _PARTS:
+            if name not in want and (value := getattr(piece, name)) is not None:
+                want[name] = value
+    return {path: Want(**want) for path, want in wants.items()}
 
 
 def container_sets(entry: PodEntry, pod: PodCgroup, names: Mapping[str, str]) -> dict[CgroupPath, CpuSet]:
@@ -231,29 +245,30 @@ def returns(node: Node, strangers: Mapping[CgroupPath, CpuSet]) -> Iterator[Piec
                 want = _returned(node, path, file, text)
                 if want.exclusive:
                     want = replace(want, exclusive=want.exclusive & strangers.get(path, CpuSet()))
-                yield path, replace(want, pod=node.tree.owners.get(path))
+                yield path, want
 
 
 def _returned(node: Node, path: CgroupPath, file: File, text: str) -> Want:
+    pod = node.tree.owners.get(path)
     match file:
         case File.CPUS:
-            return Want(_RETURNED, cpus=CpuSet.parse(text))
+            return Want(_RETURNED, pod, cpus=CpuSet.parse(text))
         case File.EXCLUSIVE:
-            return Want(_RETURNED, exclusive=CpuSet.parse(text))
+            return Want(_RETURNED, pod, exclusive=CpuSet.parse(text))
         case File.PARTITION:
-            return Want(_RETURNED, partition=Kind.MEMBER)
+            return Want(_RETURNED, pod, partition=Kind.MEMBER)
         case File.MEMS:
-            return Want(_RETURNED, mems=NodeSet.parse(text))
+            return Want(_RETURNED, pod, mems=NodeSet.parse(text))
         case File.CPU_MAX:
-            return Want(_RETURNED, cpu_max=text)
+            return Want(_RETURNED, pod, cpu_max=text)
         case File.MEMORY_LOW:
-            return Want(_RETURNED, memory_low=text)
+            return Want(_RETURNED, pod, memory_low=text)
         case File.MEMORY_MIN:
-            return Want(_RETURNED, memory_min=text)
+            return Want(_RETURNED, pod, memory_min=text)
         case File.SUBTREE_CONTROL if text == "-cpuset" and _may_lose_cpuset(node, path):
-            return Want(_RETURNED, gives_cpuset=False)
+            return Want(_RETURNED, pod, gives_cpuset=False)
         case _:
-            return Want(_RETURNED)
+            return Want(_RETURNED, pod)
 
 
 def _may_lose_cpuset(node: Node, path: CgroupPath) -> bool:

@@ -149,8 +149,10 @@ class Moves:
 
     def _narrow(self, slot: _Slot) -> None:
         """Leave what is not its own. Where that is all it has, its new CPUs come first."""
+        if slot.settled or slot.inherits:
+            return
         kept = self._kept(slot)
-        if not slot.settled and not slot.inherits and (kept or (slot.file is File.EXCLUSIVE and not slot.aim)):
+        if kept or (slot.file is File.EXCLUSIVE and not slot.aim):
             self._set(slot, kept)
 
     def _widen(self, slot: _Slot) -> None:

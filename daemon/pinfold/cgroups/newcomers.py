@@ -94,6 +94,8 @@ class Newcomers:
     waiting: Mapping[CgroupPath, Newcomer] = field(default_factory=dict)
     there: frozenset[CgroupPath] | None = None
     """The cgroups of pods and containers at the last look; None: there was none yet."""
+    tree: Tree | None = None
+    """What was looked at."""
 
     def met(
         self,
@@ -108,6 +110,8 @@ class Newcomers:
 
         *first*: nobody looked after this node before, so that whoever is there at the first look came before us.
         """
+        if tree is self.tree:  # nobody came or went
+            return replace(self, waiting={path: _known(one, known, now) for path, one in self.waiting.items()})
         there = {path: pod.uid for pod in tree.pods.values() for path in _paths(pod)}
         waiting = {path: one for path, one in self.waiting.items() if path in there}
         if not (first and self.there is None):
@@ -117,8 +121,7 @@ class Newcomers:
             if pod.path in waiting:
                 inside = (waiting[path].created_at for path in _paths(pod) if path in waiting)
                 waiting[pod.path] = replace(waiting[pod.path], created_at=min(inside))
-        came = {path: one.come(Phase.KNOWN, now) if one.pod in known else one for path, one in waiting.items()}
-        return Newcomers(came, frozenset(there))
+        return Newcomers({path: _known(one, known, now) for path, one in waiting.items()}, frozenset(there), tree)
 
     def narrowed(
         self, newborn: Newborn, seen_at: float, written_at: float, late: Late | None
@@ -225,6 +228,10 @@ def _outside(pod: PodUid, promise: Promise, cpus: CpuSet) -> Late | None:
     if cpus <= promise.own:
         return None
     return Late(pod, promise.container, bool(promise.pool) and not cpus <= promise.pool)
+
+
+def _known(one: Newcomer, known: Collection[PodUid], now: float) -> Newcomer:
+    return one.come(Phase.KNOWN, now) if one.pod in known else one
 
 
 def _paths(pod: PodCgroup) -> tuple[CgroupPath, ...]:

@@ -11,11 +11,12 @@ and protected memory.
 
 from collections.abc import Iterator
 
-from pinfold.cgroups.held import CpusetState, Held
+from pinfold.cgroups.held import MEMBER, CpusetState, Held
 from pinfold.cgroups.layout import MOVE_BYTES, Layout, Want, may_move
 from pinfold.cgroups.moves import Moves
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, depth, parent
 from pinfold.cgroups.writes import Write
+from pinfold.cpuset import CpuSet
 
 _EMPTY = CpusetState()
 
@@ -27,6 +28,9 @@ def ordered(held: Held, layout: Layout, move_bytes: int = MOVE_BYTES) -> tuple[W
     inside the write), or only adds nodes. Pods that would have to exchange all their CPUs stay where they are: that
     takes two layouts.
     """
+    free = held[ROOT].cpus_effective or CpuSet() if ROOT in held else CpuSet()
+    if all(_is_made(want, held[path], free) for path, want in layout.wants.items() if path in held):
+        return ()
     wants = {path: want for path, want in layout.wants.items() if _has_cpuset(path, held, layout)}
     outer_first = sorted(layout.wants, key=depth)
     return (
@@ -36,6 +40,16 @@ def ordered(held: Held, layout: Layout, move_bytes: int = MOVE_BYTES) -> tuple[W
         *(write for path in outer_first for write in _limits(path, held, layout.wants[path])),
         *_controllers(reversed(outer_first), held, layout, on=False),
     )
+
+
+def _is_made(want: Want, state: CpusetState, free: CpuSet) -> bool:
+    """Whether there is nothing to write to it; *free*: what the root cgroup has, which no partition holds."""
+    if not want.stands(state):
+        return False
+    if want.exclusive is None:
+        return True
+    word = state.partition or MEMBER
+    return word == (want.partition or MEMBER) and (word == MEMBER or want.exclusive.isdisjoint(free))
 
 
 def _has_cpuset(path: CgroupPath, held: Held, layout: Layout) -> bool:

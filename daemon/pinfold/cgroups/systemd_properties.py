@@ -5,7 +5,7 @@ properties changes (252, 257). Only what the kernel holds already becomes a prop
 pages, or gives CPUs away, that ours has not. Source: systemd.resource-control(5), org.freedesktop.systemd1(5).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from enum import StrEnum
 
 from pinfold.cgroups.found import found_in
@@ -40,7 +40,7 @@ Values = Mapping[Place, str]
 
 def wanted_properties(node: Node, layout: Layout) -> dict[Place, str]:
     """The properties that should hold what Pinfold wrote into the slices of pods, and into those above them."""
-    places = _places(node)
+    places = _places(node, node.found)
     return {place: text for place, path in places.items() if (text := _written(node, layout, path, place[1]))}
 
 
@@ -49,10 +49,11 @@ def given_back(node: Node, ours: Iterable[tuple[str, str]]) -> dict[Place, str]:
 
     Nobody else sets a pod's CPUs and memory nodes; its protected memory the kubelet may (MemoryQoS).
     """
-    names = set(ours)
+    if not (names := set(ours)):
+        return {}
     return {
         place: text
-        for place, path in _places(node).items()
+        for place, path in _places(node, node.held).items()
         if place in names and (text := _found(node, path, place[1])) is not None
     }
 
@@ -81,13 +82,17 @@ def _mask(bits: int) -> bytes:
     return bits.to_bytes((bits.bit_length() + 7) // 8, "little")
 
 
-def _places(node: Node) -> dict[Place, CgroupPath]:
-    """Of pods' slices all properties; those above are populated while it matters, and lose protected memory alone."""
+def _places(node: Node, paths: Container[CgroupPath]) -> dict[Place, CgroupPath]:
+    """Of pods' slices all properties; those above are populated while it matters, and lose protected memory alone.
+
+    Of *paths* only.
+    """
     if node.tree.driver is not Driver.SYSTEMD:
         return {}
-    pods = ((pod.path, name) for pod in node.tree.pods.values() for name in Property)
+    pods = [(pod.path, name) for pod in node.tree.pods.values() if pod.path in paths for name in Property]
     memory = (Property.MEMORY_LOW, Property.MEMORY_MIN)
-    above = ((path, name) for path in (*node.tree.way[1:], *node.tree.qos_slices.values()) for name in memory)
+    outer = (path for path in (*node.tree.way[1:], *node.tree.qos_slices.values()) if path in paths)
+    above = ((path, name) for path in outer for name in memory)
     return {(base(path), name): path for path, name in (*pods, *above) if _is_slice(path)}
 
 

@@ -61,6 +61,8 @@ def _lost(held: Held) -> Iterator[Drift]:
 
 
 def _rewritten(path: CgroupPath, want: Want, state: CpusetState, move_bytes: int) -> Iterator[Drift]:
+    if want.stands(state):
+        return
     for file, text in want.texts().items():
         have = state.text(file)
         if text == (have or _UNSET.get(file, "")) or want.gives_cpuset is False:

@@ -20,7 +20,7 @@ from pinfold.planning.sharing import shared_out
 from pinfold.planning.standing import Standing, missing_of, standing, surviving
 from pinfold.planning.vacancy import NotPlaced, Placed, Vacant
 from pinfold.pods.model import CPU, Pod, PodUid
-from pinfold.pods.needs import requests
+from pinfold.pods.needs import together
 from pinfold.topology.model import Topology
 
 
@@ -84,8 +84,9 @@ def _age(pod: Pod) -> tuple[bool, str, PodUid]:
 
 def _requested(pod: Pod) -> int:
     """The millicpu that the scheduler counted for *pod*."""
-    own = pod.resources.requests if pod.resources and not pod.resources_from_annotations else requests(pod.containers)
-    return own.get(CPU, 0)
+    if pod.resources and not pod.resources_from_annotations:
+        return pod.resources.requests.get(CPU, 0)
+    return together((one.kind, one.requests.get(CPU, 0)) for one in pod.containers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ class Protection:
 
 
 Protections = Mapping[PodUid, Protection]
+_WORDS = frozenset(Level)
 
 
 def protections(pods: Iterable[Pod], before: Protections, lingering: Collection[PodUid]) -> dict[PodUid, Protection]:
@@ -47,7 +48,7 @@ def requested_bytes(pod: Pod) -> int:
 
 
 def _protection(pod: Pod) -> Protection | None:
-    if not isinstance(pod.intent, Intent) or pod.intent.memory_protection not in set(Level):
+    if not isinstance(pod.intent, Intent) or pod.intent.memory_protection not in _WORDS:
         return None
     size_bytes = requested_bytes(pod)
     return Protection(Level(pod.intent.memory_protection), size_bytes) if size_bytes else None
