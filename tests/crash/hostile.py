@@ -134,8 +134,9 @@ def play(seconds: float) -> Checks:
     wanted = targets(container.parent, container, daemon.pods()["test/p1"]["pool"], online)
     print(f"{RATE_HZ} writes a second to:", *(f"{file} {value!r}" for file, value in wanted), sep="\n  ", flush=True)
     turns, spent, began = daemon.metric("pinfold_reconcile_duration_seconds_count"), cpu_s(daemon.process.pid), _now()
+    own = time.process_time()
     done, refused = fight(wanted, seconds)
-    last = _now()
+    last, own = _now(), time.process_time() - own
     took, spent = last - began, cpu_s(daemon.process.pid) - spent
     turns = daemon.metric("pinfold_reconcile_duration_seconds_count") - turns
     while promise.broken() and _now() - last < PATIENCE_S:
@@ -146,6 +147,10 @@ def play(seconds: float) -> Checks:
     print(f"{done} writes taken, {refused} refused, in {took:.1f} s; {turns:.0f} turns of the loop", flush=True)
     share, counts = 100 * spent / took, speed()
     print(f"the daemon used {share:.1f} % of one CPU that counts to {counts:.1f} million a second", flush=True)
+    print(
+        f"that is {spent / own:.2f} of what the fighter himself used, {1000 * spent / max(1, turns):.0f} ms a turn",
+        flush=True,
+    )
     print(f"restored within {restored_s:.2f} s of the last hostile write", flush=True)
     check(restored, "every promise is kept again", promise.broken())
     check.each(promise.strays(), "nobody is where he should not be")

@@ -103,14 +103,21 @@ class Known:
         return self._children[path]
 
     def held(
-        self, outer: Iterable[CgroupPath], inner: frozenset[CgroupPath], owners: Iterable[CgroupPath] = ()
+        self,
+        outer: Iterable[CgroupPath],
+        inner: frozenset[CgroupPath],
+        owners: Iterable[CgroupPath] = (),
+        beside: Iterable[CgroupPath] = (),
     ) -> Held:
-        """*outer* are the cgroups above pods and beside them, which are read each time; *inner* pods and containers.
+        """*outer* are the cgroups above pods, which are read each time; *inner* pods and containers.
 
-        Those that are gone are left out. One that is as it was is the same value as before. *owners* are those of
-        *inner* whose CPUs are nobody else's.
+        *owners* are those of *inner* whose CPUs are nobody else's. What lies *beside* the way is read each time, too,
+        but after Pinfold's own writes only where these went. Those that are gone are left out. One that is as it was is
+        the same value as before.
         """
-        now = self._same(held(self._fs, outer))
+        written = {path for path, _ in self._ours}
+        stands = {path: self._outer[path] for path in beside if written and path in self._outer.keys() - written}
+        now = {**self._same(held(self._fs, (*outer, *(one for one in beside if one not in stands)))), **stands}
         for path, state in now.items():
             if state is not (before := self._outer.get(path)):
                 self._forget_below(path, before, state, owners)
