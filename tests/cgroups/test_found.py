@@ -108,6 +108,11 @@ def test_a_lost_memory_is_read_off_the_pods() -> None:
     }
 
 
+def test_a_partition_that_a_kernel_without_exclusive_sets_has_was_not_pinfolds() -> None:
+    held = {POD: CpusetState(cpus=CpuSet.parse("2-5"), exclusive=None, partition="root invalid")}
+    assert adopted(TREE, held) == {POD: {File.CPUS: Record("", frozenset({"2-5"}))}}
+
+
 def test_the_checkpoint_gives_it_back_as_it_was() -> None:
     found: Found = {
         POD: {File.CPU_MAX: Record("400000 100000", frozenset({"max 100000"}))},

@@ -22,7 +22,7 @@ from .model import ModelGround
 from .node import KUBEPODS, QOS, PlayedNode, container_path, uid
 
 THEIRS = CgroupPath("theirs")
-SYSTEM = CgroupPath("system.slice")
+SYSTEM, USER = CgroupPath("system.slice"), CgroupPath("user.slice")
 BURSTABLE = below(KUBEPODS, f"{QOS[QosClass.BURSTABLE]}.slice")
 FILES = {File.CPUS: "cpus", File.EXCLUSIVE: "excl", File.PARTITION: "part", File.SUBTREE_CONTROL: "subtree_control"}
 
@@ -463,3 +463,23 @@ def test_a_qos_slice_keeps_what_a_container_deep_in_it_is_about_to_leave(old_nod
     old_node.settle(ledger(sliced(1, engine="11")))
     writes = settled(old_node, ledger(sliced(1, engine="10", feed="11")))
     assert writes.index("pod1/c1.cpus=10") < writes.index("pod1.cpus=0-10,12-15") < writes.index("B.cpus=0-10,12-15")
+
+
+def test_a_set_beside_a_pool_gives_way_to_it_where_each_waits_for_what_the_other_has(node: PlayedNode) -> None:
+    """What somebody gave user.slice is what the pool leaves; the pool goes where user.slice was trimmed to."""
+    running(node, 1, "rest")
+    node.ground.write(USER, File.CPUS, "4")
+    node.settle(ledger(pooled(1, "4")))
+    writes = settled(node, ledger(pooled(1, "7")))
+    assert writes.index("user.slice.cpus=0") < writes.index("K.excl=4,7") < writes.index("user.slice.cpus=4")
+
+
+def test_a_union_becomes_no_smaller_before_a_set_that_lies_in_it_has_left(node: PlayedNode) -> None:
+    """The kernel refuses every exclusive set that holds all of a set beside it (EINVAL)."""
+    running(node, 1, "rest")
+    running(node, 2, "rest")
+    node.settle(ledger(pooled(1, "2-5"), pooled(2, "13")))
+    node.ground.write(SYSTEM, File.CPUS, "2-5")
+    writes = settled(node, ledger(pooled(1, "2-5")))
+    left = next(place for place, write in enumerate(writes) if write.startswith("system.slice.cpus="))
+    assert left < writes.index("K.excl=2-5")

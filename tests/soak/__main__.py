@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -33,9 +34,17 @@ QUICK = partial(ApiServerPods, timing=Timing(pause_factor=1 / 200))
 
 
 @dataclass(slots=True)
-class Soaked:
-    """What came of a run."""
+class Soak:
+    """A run, and what came of it."""
 
+    seed: int
+    """Of the first node; each next one has the next."""
+    seconds: float
+    steps_at_most: int | None = None
+    look_s: float = 60.0
+    """How often it is looked at what the process holds."""
+    tell: Callable[[str], None] = lambda _: None
+    began_at_s: float = field(default_factory=time.monotonic)
     steps: int = 0
     nodes: int = 0
     pods: int = 0
@@ -44,43 +53,45 @@ class Soaked:
     broken: list[str] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
 
+    @property
+    def is_over(self) -> bool:
+        return self._at_s >= self.seconds or self.steps == self.steps_at_most
 
-def soaked(seconds: float, seed: int, *, told: bool = False, look_s: float = 60.0) -> Soaked:
-    """Whole nodes until *seconds* are over; the last is cut short."""
-    soak = Soaked()
-    began = time.monotonic()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    with patch("pinfold.agent.sources.ApiServerPods", QUICK):
-        while time.monotonic() < began + seconds:
-            _node(soak, seed + soak.nodes, began, seconds, look_s, told=told)
-            soak.nodes += 1
-    return soak
+    @property
+    def _at_s(self) -> float:
+        return time.monotonic() - self.began_at_s
 
+    def run(self) -> None:
+        """One node after another; the last is cut short."""
+        with patch("pinfold.agent.sources.ApiServerPods", QUICK):
+            while not self.is_over:
+                self._node(self.seed + self.nodes)
+                self.nodes += 1
 
-def _node(soak: Soaked, seed: int, began: float, seconds: float, look_s: float, *, told: bool) -> None:
-    kernel = KERNELS[seed % len(KERNELS)]
-    with tempfile.TemporaryDirectory(prefix="pinfold-soak-") as tmp, LocalApiServer() as server:
-        churn = Churn(kernel, Path(tmp), seed, server)
-        try:
-            for _ in range(STEPS):
-                if time.monotonic() >= began + seconds:
-                    break
-                churn.step()
-                soak.steps += 1
-                at_s = time.monotonic() - began
-                if not soak.held or at_s >= soak.held[-1].at_s + look_s:
-                    soak.held.append(Held.now(at_s))
-                    if told:
-                        print(f"{at_s:6.0f} s  {soak.steps} steps, {soak.held[-1]}", flush=True)
-        except BrokenError as error:
-            soak.broken.append(f"seed {seed}, {kernel}: {error}")
-            if told:
-                print(f"BROKEN: {soak.broken[-1]}", flush=True)
-        finally:
-            churn.close()
-        soak.pods += churn.count
-        soak.writes += churn.ground.count
-        soak.counts += churn.counts
+    def _node(self, seed: int) -> None:
+        kernel = KERNELS[seed % len(KERNELS)]
+        with tempfile.TemporaryDirectory(prefix="pinfold-soak-") as tmp, LocalApiServer() as server:
+            churn = Churn(kernel, Path(tmp), seed, server)
+            try:
+                for _ in range(STEPS):
+                    if self.is_over:
+                        break
+                    churn.step()
+                    self.steps += 1
+                    self._look()
+            except BrokenError as error:
+                self.broken.append(f"seed {seed}, {kernel}: {error}")
+                self.tell(f"BROKEN: {self.broken[-1]}")
+            finally:
+                churn.close()
+            self.pods += churn.count
+            self.writes += churn.ground.count
+            self.counts += churn.counts
+
+    def _look(self) -> None:
+        if not self.held or self._at_s >= self.held[-1].at_s + self.look_s:
+            self.held.append(Held.now(self._at_s))
+            self.tell(f"{self._at_s:6.0f} s  {self.steps} steps, {self.held[-1]}")
 
 
 def main() -> int:
@@ -90,13 +101,15 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    soak = soaked(args.seconds, args.seed, told=True, look_s=max(5.0, min(60.0, args.seconds / 40)))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    tell = partial(print, flush=True)
+    soak = Soak(args.seed, args.seconds, look_s=max(5.0, min(60.0, args.seconds / 40)), tell=tell)
+    soak.run()
     for name, count in soak.counts.most_common():
         print(f"{count:7} {name}")
     leaked = leaks(soak.held)
-    print(
-        f"{soak.nodes} nodes, {soak.pods} pods, {soak.writes} writes, seeds {args.seed} to {args.seed + soak.nodes - 1}"
-    )
+    last = args.seed + soak.nodes - 1
+    print(f"{soak.nodes} nodes, {soak.pods} pods, {soak.writes} writes, seeds {args.seed} to {last}")
     print(f"{soak.steps} steps, {len(soak.broken)} broken, {'; '.join(leaked) or 'no leak'}")
     return 1 if soak.broken or leaked else 0
 

@@ -8,7 +8,7 @@ owner of CPUs whom he meets neither before nor afterwards.
 import errno
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,7 +19,6 @@ from pinfold.cgroups.verify import Cause
 from pinfold.cpuset import CpuSet
 from pinfold.planning.ledger import Ledger
 from pinfold.planning.reasons import Outcome, Word
-from pinfold.pods.model import PodUid
 from pinfold.report.snapshot import Mode, Snapshot
 from pinfold.state import FILE, StateError
 from tests.agent.bench import Bench, Death, Sharing, sharing
@@ -188,7 +187,7 @@ class Churn:
     def _somebody_else_writes(self) -> None:
         """Into what Pinfold mends: partitions made elsewhere are others', and the kubelet rewrites its root cgroup."""
         self.spoilt = True
-        owners = [one.path for one in self.pods.values() if one.uid in self._ledger().entries]
+        owners = [one.path for one in self._owners()]
         for _ in range(self.random.randint(1, 4)):
             path = self.random.choice([CgroupPath(path) for path in self.ground.world.paths() if path not in THEIRS])
             owned = any(holds(owner, path) for owner in owners)
@@ -355,12 +354,12 @@ class Churn:
     def _turn(self) -> bool:
         """Whether another should follow at once."""
         self.agent.sources.wait(0)
-        before, owners = sharing(self.ground.world), self._ledger().entries.keys()
+        before, alone = sharing(self.ground.world), self._alone()
         self.ground.moments = []
         again = self.agent.reconcile()
         self._no_fault()
         if not self.spoilt:
-            self._nobody_met(before, owners, self.ground.moments)
+            self._nobody_met(before, alone & self._alone(), self.ground.moments)
         return again
 
     def _ledger(self) -> Ledger:
@@ -402,7 +401,8 @@ class Churn:
                 assert len(status.pool) == played.cpus or (status.decision and status.decision.refusal), status
             for name in ("", *played.containers):
                 path = played.container(name) if name else played.sandbox
-                cpus = status.entry.slices.get(name, status.pool) if status.entry else status.pool
+                is_known = status.entry and not (played.by_api and self.away)  # else it is in the pod's pool
+                cpus = status.entry.slices.get(name, status.pool) if status.entry and is_known else status.pool
                 runs = self.ground.world.effective(path)
                 assert runs <= cpus, f"{path} runs on {runs}, and not on {cpus}"
 
@@ -417,20 +417,32 @@ class Churn:
                 if not holds(mine, path):
                     assert cpus.isdisjoint(one.owned), f"{path} runs on {cpus} of {one.name}'s {one.owned}"
 
-    def _nobody_met(self, before: Sharing, owners: Collection[PodUid], moments: list[Sharing]) -> None:
-        """After each write of a turn, one of those who owned CPUs before it and own some afterwards."""
-        after, ledger = sharing(self.ground.world), self._ledger()
-        stay = [one.path for one in self.pods.values() if one.uid in owners and one.uid in ledger.entries]
+    def _alone(self) -> set[CgroupPath]:
+        """Cgroups whose processes run on their pod's CPUs alone."""
+        owned = {one.path: self._ledger().entries[one.uid].owned for one in self._owners()}
+        return {
+            path
+            for path, cpus in self._effective().items()
+            for pod, own in owned.items()
+            if holds(pod, path) and cpus <= own
+        }
+
+    def _nobody_met(self, before: Sharing, alone: set[CgroupPath], moments: list[Sharing]) -> None:
+        """After each write of a turn, one of those who were *alone* before it and are afterwards."""
+        after, owned = sharing(self.ground.world), self._ledger().owned
         for moment in moments:
             for pair, cpus in moment.items():
-                if any(holds(owner, CgroupPath(path)) for owner in stay for path in pair):
-                    met = (cpus & ledger.owned) - before[pair] - after[pair]
+                if not alone.isdisjoint(map(CgroupPath, pair)):
+                    met = (cpus & owned) - before[pair] - after[pair]
                     assert not met, f"{pair} met on {met}"
 
     # --- hands --------------------------------------------------------------------------------------------------
 
     def _one_of(self, fits: Callable[[Played], bool]) -> Played:
         return self.random.choice([one for one in self.pods.values() if fits(one)])
+
+    def _owners(self) -> list[Played]:
+        return [one for one in self.pods.values() if one.uid in self._ledger().entries]
 
     def _tell(self, one: Played) -> None:
         if one.by_api:

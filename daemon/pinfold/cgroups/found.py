@@ -115,7 +115,10 @@ def adopted(tree: Tree, held: Held) -> Found:
     adopted: dict[CgroupPath, dict[File, Record]] = {}
     for path in (tree.kubepods, *tree.qos_slices.values(), *pods):
         for file, found in unset.items():
-            text = held[path].text(file) if path in held else None
+            state = held.get(path, CpusetState())
+            text = state.text(file)
+            if file is File.PARTITION and state.exclusive is None:
+                continue  # a kernel without remote partitions: Pinfold makes none
             if text not in {None, found} and (path != tree.kubepods or file is not File.CPUS):  # that is the kubelet's
                 adopted.setdefault(path, {})[file] = Record(found, frozenset({text or ""}))
     return adopted

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pinfold.cgroups.held import MEMBER, Held
 from pinfold.cgroups.layout import Kind, Want
-from pinfold.cgroups.paths import ROOT, CgroupPath, File, above, depth, holds
+from pinfold.cgroups.paths import ROOT, CgroupPath, File, above, depth, holds, parent
 from pinfold.cgroups.writes import Write
 from pinfold.cpuset import CpuSet
 
@@ -173,11 +173,10 @@ class Moves:
 
         One that has several keeps the lowest alone. Where each has a single one, two containers of one pod meet.
         """
-        waiting = [
-            slot for slot in self._slots if not slot.settled and slot.aim.isdisjoint(slot.now) and not slot.inner
-        ]
+        unsettled = [slot for slot in self._slots if not slot.settled]
+        waiting = [slot for slot in unsettled if slot.aim.isdisjoint(slot.now) and not slot.inner]
         for slot in sorted(waiting, key=lambda slot: len(slot.now) == 1):
-            rivals = [one for one in waiting if _are_rivals(slot, one) and not one.aim.isdisjoint(slot.now)]
+            rivals = [one for one in unsettled if _are_rivals(slot, one) and not one.aim.isdisjoint(slot.now)]
             if rivals and (len(slot.now) > 1 or slot.pool):
                 self._set(slot, slot.now.first(1) if len(slot.now) > 1 else slot.aim)
                 return True
@@ -220,11 +219,19 @@ class Moves:
         """Containers wait until their pool stands."""
         why = why or slot.want
         text = slot.final if cpus == slot.aim else cpus
-        if slot.text == text or (slot.pool and slot.outer and not self._is_up(slot.outer)):
+        if slot.text == text or (slot.pool and slot.outer and not self._is_up(slot.outer)) or self._covers(slot, text):
             return
         touched = (slot.now - cpus) | (cpus - slot.now)
         self._writes.append(Write(slot.path, slot.file, str(text), why.why, why.pod, touched))
         slot.text = text
+
+    def _covers(self, slot: _Slot, text: CpuSet) -> bool:
+        """Whether the kernel refuses *text* since all of a set beside it lies in there, which is still to move away."""
+        return slot.file is File.EXCLUSIVE and any(
+            one.text and one.text <= text and not one.settled and parent(one.path) == parent(slot.path)
+            for one in self._slots
+            if one.file is File.CPUS and one.path != slot.path
+        )
 
     def _become(self, slot: _Slot, kind: Kind) -> None:
         self._words[slot.path] = kind
