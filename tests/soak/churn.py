@@ -458,7 +458,7 @@ class Churn:
 
     def _appears(self, one: Played) -> None:
         self.ground.make(one.path)
-        if self.random.random() < 0.5:
+        if self.random.random() < 0.5 and self.ground.dies_at is None:
             self._turns()
         self.ground.make(one.sandbox)
         self.ground.spawn(one.sandbox)
