@@ -1,10 +1,15 @@
 """The configuration: what is written is what holds, and every fault is told with its line and a remedy."""
 
+from functools import reduce
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pinfold.config import Config, ConfigError, load, policy
+from pinfold.config import Config, ConfigError, config_of, load, policy
+from pinfold.config.forms import Place
+from pinfold.config.reading import scalar_keys
 from pinfold.cpuset import CpuSet
 from pinfold.planning.policy import CpuOption, TopologyPolicy
 from pinfold.topology.model import Cpu, NumaNode, Topology
@@ -55,7 +60,7 @@ def test_a_file_says_it_in_the_kubelets_words(tmp_path: Path) -> None:
 
 def test_what_configz_shows_is_a_configuration_again(tmp_path: Path) -> None:
     config = load(written(tmp_path, "reservedSystemCPUs: '0,4'\nreport: {listen: '127.0.0.1:1'}\n"), {})
-    assert Config.model_validate(config.dumped()) == config
+    assert config_of(config.dumped()) == config
 
 
 def test_the_environment_beats_the_file_and_flags_beat_both(tmp_path: Path) -> None:
@@ -70,22 +75,39 @@ def test_the_environment_beats_the_file_and_flags_beat_both(tmp_path: Path) -> N
     ("body", "line", "words"),
     [
         pytest.param(
-            "\nreservedSystemCpus: '0'\n", 4, ["unknown key reservedSystemCpus", "spelling"], id="unknown-key"
+            "\nreservedSystemCpus: '0'\n",
+            4,
+            ["unknown key reservedSystemCpus: did you mean reservedSystemCPUs?"],
+            id="unknown-key",
         ),
-        pytest.param("report:\n  listne: x\n", 4, ["unknown key report.listne"], id="unknown-inner-key"),
+        pytest.param("report:\n  listne: x\n", 4, ["report.listne: did you mean listen?"], id="unknown-inner-key"),
+        pytest.param("log: {zzz: 1}\n", 3, ["log.zzz: write one of format, level."], id="like-no-key"),
         pytest.param("reservedSystemCPUs: 1-x\n", 3, ["no CPU list", "1-x"], id="no-cpu-list"),
         pytest.param("cpuManagerReconcilePeriod: often\n", 3, ["10s"], id="no-duration"),
-        pytest.param("topologyManagerPolicy: numa\n", 3, ["'best-effort'"], id="no-such-policy"),
+        pytest.param("topologyManagerPolicy: numa\n", 3, ["best-effort, restricted or"], id="no-such-policy"),
         pytest.param("cpuManagerPolicyOptions: {full-cpus: 'true'}\n", 3, ["full-pcpus-only"], id="no-such-option"),
-        pytest.param("minSharedCPUs: 0\n", 3, ["greater than or equal to 1"], id="too-small"),
+        pytest.param("minSharedCPUs: 0\n", 3, ["a whole number from 1"], id="too-small"),
         pytest.param("minSharedCPUs: 1\nminSharedCPUs: 2\n", 4, ["second time", "line 3"], id="key-twice"),
-        pytest.param("report: {listen: '127.0.0.1'}\n", 3, ["HOST:PORT"], id="no-port"),
+        pytest.param("report: {metricsListen: '127.0.0.1'}\n", 3, ["HOST:PORT"], id="no-port"),
         pytest.param("report: {listen: '0.0.0.0:9732'}\n", 3, ["metricsListen is for others"], id="open-to-all"),
         pytest.param("report: {listen: 'node:9732'}\n", 3, ["metricsListen is for others"], id="a-name-may-be-any"),
-        pytest.param("report: {tlsCertFile: a}\n", 3, ["name both or none"], id="a-certificate-without-its-key"),
-        pytest.param("report: {metricsAuthentication: none}\n", 3, ["'Webhook' or 'Anonymous'"], id="no-such-word"),
+        pytest.param("report: {tlsCertFile: a}\n", 3, ["they go together"], id="a-certificate-without-its-key"),
+        pytest.param("report: {metricsAuthentication: none}\n", 3, ["Webhook or Anonymous"], id="no-such-word"),
         pytest.param("reservedMemory:\n- numaNode: 0\n  limits: {memory: 2x}\n", 5, ["2x"], id="no-quantity"),
-        pytest.param("sources: {apiServer: 7}\n", 3, ["apiServer"], id="not-a-mapping"),
+        pytest.param("sources: {apiServer: 7}\n", 3, ["sources.apiServer: 7: write keys below"], id="no-mapping"),
+        pytest.param("report:\n", 3, ["report: null: write keys below it, such as listen"], id="nothing-below-a-key"),
+        pytest.param("nodeName: 7\n", 3, ["nodeName: 7: write text (in quotes"], id="a-number-where-text-is-meant"),
+        pytest.param("reservedSystemCPUs: true\n", 3, ["a CPU list such as"], id="a-boolean-is-no-cpu-list"),
+        pytest.param("cpuManagerReconcilePeriod: 2d\n", 3, ["1m30s"], id="no-unit-of-a-duration"),
+        pytest.param("cpuManagerReconcilePeriod: 25h\n", 3, ["to 24h"], id="a-long-duration"),
+        pytest.param("cpuManagerReconcilePeriod: .inf\n", 3, ["to 24h"], id="an-endless-duration"),
+        pytest.param("cpuManagerReconcilePeriod: .nan\n", 3, ["to 24h"], id="no-number"),
+        pytest.param("allowUnscheduledPools: 1\n", 3, ["true or false"], id="a-number-where-a-switch-is-meant"),
+        pytest.param("annotationNamespaces: trading\n", 3, ["a list: [a, b]"], id="a-word-where-a-list-is-meant"),
+        pytest.param("cpuManagerPolicyOptions: [x]\n", 3, ["{key: value}"], id="a-list-where-a-mapping-is-meant"),
+        pytest.param("memoryMigrationMaxSize: -1\n", 3, ["negative"], id="less-than-nothing"),
+        pytest.param("sources: {apiServer: {enabled: perhaps}}\n", 3, ["auto, true or false"], id="perhaps"),
+        pytest.param("reservedMemory:\n- limits: {memory: 1Gi}\n", 4, ["numaNode there too"], id="of-no-node"),
     ],
 )
 def test_a_fault_is_told_with_its_line(tmp_path: Path, body: str, line: int, words: list[str]) -> None:
@@ -93,6 +115,35 @@ def test_a_fault_is_told_with_its_line(tmp_path: Path, body: str, line: int, wor
         load(written(tmp_path, body), {})
     assert f"line {line}" in str(caught.value)
     assert [word for word in words if word not in str(caught.value)] == []
+
+
+def test_all_faults_are_told_at_once_each_in_a_line_of_its_own(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, "manage: all\nreport:\n  listen: 9732\n  tls: x\n"), {}, {"minSharedCPUs": "-1"})
+    told = str(caught.value).replace(str(tmp_path), "").splitlines()
+    assert [line[:40] for line in sorted(told)] == [
+        '/config.yaml, line 3: manage: "all": wri',
+        "/config.yaml, line 5: report.listen: 973",
+        "/config.yaml, line 6: unknown key report",
+        "/config.yaml: minSharedCPUs: -1: write a",
+    ]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.sampled_from(scalar_keys(Config)), JSON)
+def test_whatever_stands_at_a_key_is_of_its_kind_or_a_fault_that_names_it(key: Place, value: object) -> None:
+    try:
+        config = config_of({key[0]: reduce(lambda inner, part: {part: inner}, reversed(key[1:]), value)})
+    except ConfigError as error:
+        assert ".".join(key[:1]) in str(error)  # noqa: PT017
+    else:
+        assert config_of(config.dumped()) == config
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from pinfold.agent.loop import Agent
 from pinfold.cgroups.files import CgroupGoneError, WriteRefusedError
 from pinfold.cgroups.layout import Enforcement
 from pinfold.cgroups.paths import CgroupPath
-from pinfold.config import Config
+from pinfold.config import Config, config_of
 from pinfold.cpuset import CpuSet
 from pinfold.interrupts.guard import Guard
 from pinfold.pods.model import QosClass
@@ -169,7 +169,7 @@ class Bench:
         (tmp / "manifests").mkdir()
         (tmp / "mount").mkdir()
         write_machine(tmp, sockets=2, cores=4, threads=2, numbering="adjacent")
-        config = Config.model_validate(
+        config = config_of(
             {
                 "nodeName": "node-1",
                 "sysfsRoot": str(tmp),

@@ -1,5 +1,6 @@
 """CPUs that are not there for every pod: lost to nobody, held by partitions of others, strictly reserved."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,7 +116,7 @@ def test_strictly_reserved_cpus_are_the_systems_alone(kernel: Kernel, tmp_path: 
     """Not the pods', not even those of pods that own nothing; and a node without pools is as it was."""
     bench = Bench.boot(kernel, tmp_path, apiServer={"enabled": False})
     options = {CpuOption.STRICT_CPU_RESERVATION: True}
-    bench.config = bench.config.model_copy(update={"cpu_manager_policy_options": options})
+    bench.config = replace(bench.config, cpu_manager_policy_options=options)
     bench.appear(1)
     bench.appear(2)
     bench.start()

@@ -1,6 +1,7 @@
 """Evictions over real HTTP, by the loop and by themselves."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from pinfold.agent.evicting import PATIENCE_S
+from pinfold.planning.policy import OnUnsatisfied
 from tests.agent.bench import Bench, pod
 from tests.agent.test_api_server import on_node, pinned
 from tests.apiserver import Drop, LocalApiServer, Refuse
@@ -26,7 +28,7 @@ def server() -> Iterator[LocalApiServer]:
 def bench(tmp_path: Path, server: LocalApiServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setattr("pinfold.agent.evictor.LOOK_S", 0.01)
     made = Bench.boot(V6_12, tmp_path, apiServer={"kubeconfig": str(server.kubeconfig(tmp_path / "kubeconfig"))})
-    made.config = made.config.model_copy(update={"on_unsatisfied": "evict"})
+    made.config = replace(made.config, on_unsatisfied=OnUnsatisfied.EVICT)
     yield made
     made.stop()
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,14 +98,14 @@ def imports(bench: Bench) -> Path:
     """The kubelet runs with policy none now; a copy of its state was kept."""
     copy = kubelet(bench, CPU, MEMORY, "copy")
     kubelet(bench, {"policyName": "none", "defaultCpuSet": "", "checksum": 1})
-    _configure(bench, import_state=str(copy))
+    _import(bench, copy)
     return copy
 
 
-def _configure(bench: Bench, **what: str) -> None:
+def _import(bench: Bench, copy: Path) -> None:
     sources = bench.config.sources
-    own = sources.kubelet.model_copy(update=what)
-    bench.config = bench.config.model_copy(update={"sources": sources.model_copy(update={"kubelet": own})})
+    own = replace(sources.kubelet, import_state=str(copy))
+    bench.config = replace(bench.config, sources=replace(sources, kubelet=own))
 
 
 def test_what_a_static_kubelet_decided_is_shown_and_nothing_written(bench: Bench) -> None:
@@ -176,7 +177,7 @@ def test_handed_back_everything_is_as_the_kubelet_left_it(bench: Bench) -> None:
 
 @pytest.mark.parametrize("text", [None, "{", '{"policyName": "static", "entries": {"../x": {}}}'])
 def test_what_is_no_state_is_refused_before_anything_is_written(bench: Bench, text: str | None) -> None:
-    _configure(bench, import_state=str(bench.tmp / "copy"))
+    _import(bench, bench.tmp / "copy")
     if text is not None:
         (kubelet(bench, CPU, where="copy") / "cpu_manager_state").write_text(text)
     with pytest.raises(HandoverError, match="importState"):

@@ -1,6 +1,7 @@
 """The loop and the interrupts of its machine: the guard of the real package, on affinity files written here."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def proc(tmp_path: Path) -> Proc:
 @pytest.fixture
 def bench(tmp_path: Path, proc: Proc) -> Iterator[Bench]:
     made = Bench.boot(V6_12, tmp_path, apiServer={"enabled": False})
-    made.config = made.config.model_copy(update={"irq_guard": IrqGuard.SLICES})
+    made.config = replace(made.config, irq_guard=IrqGuard.SLICES)
     made.guard = proc.guard()
     made.put(pod(1, 4, engine=3))
     made.appear(1)
@@ -105,7 +106,7 @@ def test_after_a_restart_it_is_still_known_what_was_found(bench: Bench, proc: Pr
     bench.start()
     bench.turn()
     assert proc.cpus(25) == ALL - slices(bench)
-    bench.config = bench.config.model_copy(update={"irq_guard": IrqGuard.OFF})
+    bench.config = replace(bench.config, irq_guard=IrqGuard.OFF)
     bench.guard = proc.guard()
     bench.start()
     bench.turn()

@@ -1,6 +1,7 @@
 """The loop beside a kubelet that answers: real HTTPS, real threads, the model's kernel."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,7 +105,7 @@ def test_the_kubelets_reserved_cpus_are_taken_over(bench: Bench) -> None:
 
 
 def test_where_the_two_are_configured_otherwise_it_is_told(bench: Bench, kubelet: LocalApiServer) -> None:
-    bench.config = bench.config.model_copy(update={"reserved_system_cpus": CpuSet.parse("0-1")})
+    bench.config = replace(bench.config, reserved_system_cpus=CpuSet.parse("0-1"))
     kubelet.configz |= {"topologyManagerPolicy": "restricted", "topologyManagerScope": "container"}
     begin(bench)
     assert [one.partition(":")[0] for one in bench.turn().warnings] == [

@@ -98,8 +98,8 @@ def test_a_cluster_without_the_kind_is_told(server: LocalApiServer, publisher: T
 def test_the_loop_tells_of_what_it_did(server: LocalApiServer, tmp_path: Path) -> None:
     kubeconfig = str(server.kubeconfig(tmp_path / "kubeconfig"))
     bench = Bench.boot(KERNELS[-1], tmp_path, apiServer={"enabled": True, "kubeconfig": kubeconfig})
-    report = bench.config.report.model_copy(update={"node_resource_topology": True})
-    bench.config = bench.config.model_copy(update={"report": report})
+    report = replace(bench.config.report, node_resource_topology=True)
+    bench.config = replace(bench.config, report=report)
     bench.put(pod(1, 4, engine=3))
     bench.appear(1)
     agent = bench.start()

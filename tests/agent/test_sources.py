@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pinfold.agent.sources import SourceError, Sources
-from pinfold.config import Config
+from pinfold.config import Config, config_of
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def sources(tmp_path: Path) -> Iterator[Sources]:
 
 
 def config(tmp_path: Path, manifests: str) -> Config:
-    return Config.model_validate(
+    return config_of(
         {
             "cgroupMount": str(tmp_path / "mount"),
             "sources": {

@@ -18,7 +18,7 @@ from tests.machines import regular
 from tests.sysfs_writer import write_machine
 
 from pinfold.cli.bundle import CONFIGURATION, allowed
-from pinfold.config import Config, policy
+from pinfold.config import Config, config_of, policy
 from pinfold.report.http import Endpoint
 from pinfold.report.routes import Readings
 
@@ -203,7 +203,7 @@ def test_no_file_is_overwritten(tmp_path: Path) -> None:
 
 def test_the_keys_that_are_let_in_make_the_same_policy() -> None:
     topology = regular(2, 8, 2)
-    config = Config.model_validate(
+    config = config_of(
         {
             "reservedSystemCPUs": "1",
             "cpuManagerPolicyOptions": {"full-pcpus-only": True},
@@ -220,7 +220,7 @@ def test_the_keys_that_are_let_in_make_the_same_policy() -> None:
             "memoryMinNamespaces": ["trading"],
         }
     )
-    kept = Config.model_validate(allowed(config.dumped()))
+    kept = config_of(allowed(config.dumped()))
     theirs, default = policy(config, topology)[0], policy(Config(), topology)[0]
     assert policy(kept, topology)[0] == theirs
     same = [name for name in theirs.__slots__ if getattr(theirs, name) == getattr(default, name)]

@@ -24,7 +24,7 @@ from pinfold.agent.enforcement import NodeCgroups
 from pinfold.agent.loop import Agent
 from pinfold.cgroups.files import Cgroupfs
 from pinfold.cgroups.paths import CgroupPath
-from pinfold.config import Config
+from pinfold.config import Config, config_of
 from pinfold.errors import PinfoldError
 from pinfold.planning.ledger import Ledger
 from pinfold.report.logs import configure
@@ -35,7 +35,7 @@ from tests.vm.main_job import Checks, released
 from tests.vm.node import Node, everyone
 from tests.vm.node.tasks import parse, settings
 
-CONFIG = Config.model_validate(
+CONFIG = config_of(
     {
         "stateDir": str(STATE),
         "sources": {"manifests": {"path": str(MANIFESTS)}, "apiServer": {"enabled": False}},

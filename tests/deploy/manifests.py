@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from pinfold.config import Config
+from pinfold.config.forms import key_of
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 FLAT = DEPLOY / "install.yaml"
@@ -50,7 +52,7 @@ def named(kind: str, manifests: list[Manifest], name: str = "pinfold") -> Manife
 
 def config_keys() -> Manifest:
     """What the chart's schema lets the configuration say; ``pinfold config check`` says more."""
-    return {field.alias or name: {} for name, field in Config.model_fields.items()}
+    return {key_of(field.name): {} for field in fields(Config)}
 
 
 if __name__ == "__main__":

@@ -2,17 +2,14 @@
 
 import ast
 import inspect
-import types
 from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
-from pydantic import BaseModel
-from pydantic.alias_generators import to_camel
-
-from pinfold import config
-from pinfold.cpuset import CpuSet
+from pinfold.config import Config
+from pinfold.config.forms import form_of, key_of
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/configuration.md"
 _TOP = """# Configuration
@@ -44,29 +41,25 @@ class Key(NamedTuple):
 
 
 def told() -> tuple[Key, ...]:
-    return tuple(_keys(config.Config, "", config.Config().dumped()))
+    return tuple(_keys(Config, "", Config().dumped()))
 
 
-def _keys(model: type[BaseModel], above: str, defaults: Mapping[str, Any]) -> Iterator[Key]:
-    meanings = _meanings(model)
-    for name, field in model.model_fields.items():
-        alias = field.alias or to_camel(name)
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from _keys(inner, f"{above}{alias}.", defaults[alias])
-            continue
-        of_each = next((one for one in get_args(inner) if isinstance(one, type) and issubclass(one, BaseModel)), None)
-        if of_each:
-            yield Key(f"{above}{alias}", "none", "a list of", meanings[name])
-            yield from _keys(of_each, f"{above}{alias}[].", {})
-            continue
-        values = _values(Annotated[(inner, *field.metadata)] if field.metadata else inner)
-        yield Key(f"{above}{alias}", _default(defaults.get(alias)), values, meanings[name])
+def _keys(record: Any, above: str, defaults: Mapping[str, Any]) -> Iterator[Key]:  # noqa: ANN401
+    meanings = _meanings(record)
+    for field in fields(record):
+        name, kind = key_of(field.name), field.type
+        if is_dataclass(kind):
+            yield from _keys(kind, f"{above}{name}.", defaults[name])
+        elif of_each := next((one for one in get_args(kind) if is_dataclass(one)), None):
+            yield Key(f"{above}{name}", "none", "a list of", meanings[field.name])
+            yield from _keys(of_each, f"{above}{name}[].", {})
+        else:
+            yield Key(f"{above}{name}", _default(defaults.get(name)), _values(kind), meanings[field.name])
 
 
-def _meanings(model: type[BaseModel]) -> dict[str, str]:
+def _meanings(record: type) -> dict[str, str]:
     """Field → the text below it in the source, as one line."""
-    (tree,) = ast.parse(inspect.getsource(model)).body
+    (tree,) = ast.parse(inspect.getsource(record)).body
     assert isinstance(tree, ast.ClassDef)
     told: dict[str, str] = {}
     for field, text in zip(tree.body, tree.body[1:], strict=False):
@@ -89,28 +82,17 @@ def _default(value: object) -> str:
 def _values(kind: Any) -> str:  # noqa: ANN401
     origin, parts = get_origin(kind), get_args(kind)
     match kind:
-        case _ if "_seconds" in str(parts):
-            return "a duration, `0.1s` to `24h`"
-        case _ if origin is Annotated:
-            bounds = [
-                f"{word} {getattr(one, name)}" for one in parts[1:] for name, word in _BOUNDS if hasattr(one, name)
-            ]
-            return " ".join([_values(parts[0]), *bounds])
         case _ if origin is Literal:
             return ", ".join(f"`{one}`" for one in parts)
         case _ if origin is dict:
             return f"{_values(parts[0])}: each {_values(parts[1])}"
-        case _ if origin in {frozenset, tuple, list}:
+        case _ if origin in {frozenset, tuple}:
             return f"a list of {_values(parts[0])}"
-        case _ if origin is types.UnionType or parts:
-            return ", ".join(_values(one) for one in parts if one is not type(None))
+        case _ if parts and parts[-1] is type(None):
+            return _values(parts[0])
         case type() if issubclass(kind, StrEnum):
             return ", ".join(f"`{one.value}`" for one in kind)
-    return _WORDS[kind]
-
-
-_BOUNDS = (("ge", "from"), ("le", "to"))
-_WORDS = {str: "text", bool: "`true`, `false`", int: "a whole number", float: "a number", CpuSet: "a CPU list, `0-3,8`"}
+    return form_of(kind).what
 
 
 def page() -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pinfold import config
 from pinfold.agent import outbox
 from pinfold.cgroups.verify import Cause
+from pinfold.config import Config
+from pinfold.config.reading import scalar_keys
 from pinfold.planning import words
 from pinfold.planning.reasons import Word
 from pinfold.pods import annotations
@@ -30,7 +31,7 @@ def log_events() -> set[str]:
             constants = (node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant))
             names = (one for one in constants if isinstance(one, str) and _EVENT.fullmatch(one))
             found |= {name for name in names if name.partition(".")[2] not in _FILES}
-    return found - {".".join(key) for key in config._scalar_keys(config.Config)}
+    return found - {".".join(key) for key in scalar_keys(Config)}
 
 
 def first_cells(page: str, heading: str) -> Iterator[str]:
@@ -70,7 +71,7 @@ def test_the_configuration_is_told_as_it_is() -> None:
     assert configuration.PAGE.read_text() == configuration.page(), "the configuration changed: make docs"
     told = {key.name: key.meaning for key in configuration.told()}
     assert all(told.values())
-    assert {".".join(key) for key in config._scalar_keys(config.Config)} <= set(told)
+    assert {".".join(key) for key in scalar_keys(Config)} <= set(told)
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))], ids=lambda page: page.name)

@@ -8,7 +8,7 @@ from pinfold.agent.beside import Beside
 from pinfold.agent.enforcement import Enforced, Kept, NodeCgroups
 from pinfold.cgroups.layout import Layout
 from pinfold.cgroups.systemd_properties import Property
-from pinfold.config import Config
+from pinfold.config import config_of
 from tests.agent.bench import Fs
 from tests.cpuset_model.kernel import V6_1
 
@@ -17,7 +17,7 @@ from .test_properties import ALL, FOUND, HELD, WANTS, node
 
 @pytest.fixture
 def beside() -> Iterator[Beside]:
-    config = Config.model_validate({"memoryMigrationMaxSize": "1Gi"})
+    config = config_of({"memoryMigrationMaxSize": "1Gi"})
     made = Beside(config, NodeCgroups(config, Fs.boot(V6_1, 8)), lambda: None)
     assert made.units
     made.units.reached = True

@@ -4,6 +4,7 @@ Pure.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pinfold.config import CgroupDriver, Config
 from pinfold.sources.kubelet_config import KubeletConfig
@@ -13,7 +14,7 @@ def completed(config: Config, kubelet: KubeletConfig) -> Config:
     """*config* with the kubelet's reserved CPUs, where it names none itself."""
     if config.reserved_system_cpus is not None or not kubelet.reserved_system_cpus:
         return config
-    return config.model_copy(update={"reserved_system_cpus": kubelet.reserved_system_cpus})
+    return replace(config, reserved_system_cpus=kubelet.reserved_system_cpus)
 
 
 def differing(config: Config, kubelet: KubeletConfig) -> Iterator[str]:
