@@ -129,12 +129,18 @@ def test_plain_text_has_nothing_that_a_terminal_obeys(hostile: str) -> None:
 
 
 @settings(deadline=None)
-@given(st.text(), st.integers(0, 30), st.integers(31, 80))
+@given(st.text(), st.integers(0, 30), st.integers(60, 80))
 def test_filled_text_loses_nothing_and_stays_within_its_width(long: str, indent: int, width: int) -> None:
     lines = filled((Span(" " * indent),), pieces(long), width)
     told = ["".join(span.text for span in line) for line in lines]
     assert all(len(line.rstrip()) <= width for line in told)
     assert "".join(line[indent:] for line in told) == plain(long)
+
+
+def test_what_follows_a_long_path_stands_below_it_and_a_little_in() -> None:
+    path = "/var/lib/kubelet/pods/1d3c86b2-7f0a-4f3b-8a55-6c9f0a1be722/volumes/manifests/bad.yaml: "
+    told = text(filled((Span(path, Ink.BAD),), pieces("metadata.name is missing"))).splitlines()
+    assert told == [path[:-10], f"    {path[-10:]}metadata.name is missing"]
 
 
 def test_a_table_breaks_its_widest_cells_and_leaves_out_what_is_blank() -> None:

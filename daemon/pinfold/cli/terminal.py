@@ -11,6 +11,7 @@ from typing import NamedTuple, TextIO
 from pinfold.report.plain import plain
 
 COLUMNS = 80
+_HANGING = 4
 _NARROWEST = 6
 """Columns that a table's cell keeps, however wide the others are."""
 
@@ -56,10 +57,15 @@ def pieces(text: str, ink: Ink = Ink.PLAIN) -> list[Span]:
 
 
 def filled(head: Sequence[Span], parts: Iterable[Span], width: int = COLUMNS) -> list[Line]:
-    """*parts* after *head*, as many as fit a line, continued below themselves; at least one line."""
-    indent = sum(len(span.text) for span in head)
+    """*parts* after *head*, as many as fit a line, continued below themselves; at least one line.
+
+    A *head* that takes half of the line, the path of a file, is filled too, and all that follows stands a little in.
+    """
+    indent = used = sum(len(span.text) for span in head)
     lines: list[list[Span]] = [list(head)]
-    used = indent
+    if indent > width // 2:
+        parts = [*(piece for span in head for piece in pieces(span.text, span.ink)), *parts]
+        lines, indent, used = [[]], _HANGING, 0
     for part in parts:
         if used > indent and used + len(part.text.rstrip()) > width:
             lines.append([Span(" " * indent)])
