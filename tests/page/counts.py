@@ -24,6 +24,7 @@ def write_counts(root: Path, topology: Topology, pods: Iterable[PodStatus], seco
             foreign_s = seconds * (0.0055 if number % 9 == 4 else 0.000013)
             _write(root, pod.kernel.pod, **{"cpu.stat": _cpu_stat(pod.kernel.pod, seconds, foreign_s)})
             _write(root, pod.kernel.pod, **{"memory.numa_stat": _numa_stat(pod.entry, number)})
+            _write(root, pod.kernel.pod, **{"cpu.pressure": _pressure(seconds * 900), "memory.pressure": _pressure(7)})
             for place, view in enumerate(pod.kernel.containers.values()):
                 periods = seconds * 10 if place else 0  # the first has its slice, and no quota
                 throttled = seconds if place and number % 4 == 0 else 0
@@ -33,6 +34,10 @@ def write_counts(root: Path, topology: Topology, pods: Iterable[PodStatus], seco
 def _cpu_stat(view: KernelView, seconds: int, foreign_s: float, periods: int = 0, throttled: int = 0) -> str:
     used_us = round((len(view.cpus) * LOAD * seconds - foreign_s) * 1e6) if seconds else 0
     return f"usage_usec {used_us}\nnr_periods {periods}\nnr_throttled {throttled}\nthrottled_usec {throttled * 23000}\n"
+
+
+def _pressure(total_us: int) -> str:
+    return "".join(f"{who} avg10=0.00 avg60=0.00 avg300=0.00 total={total_us}\n" for who in ("some", "full"))
 
 
 def _numa_stat(entry: PodEntry, number: int) -> str:

@@ -52,6 +52,9 @@ class Node:
     root: Path
     snapshot: Snapshot
     fs: Cgroupfs
+    witness: Witness
+    seconds: list[int]
+    """How long the node has been up, by the witness's clock."""
     busy: Mapping[int, float] = field(default_factory=dict)
     """How busy each CPU is."""
     ticks: dict[int, list[int]] = field(default_factory=dict)
@@ -65,6 +68,12 @@ class Node:
             cgroup_files=lambda cgroup, names: self.fs.read_all(CgroupPath(cgroup), names),
             cpu_times=self._cpu_times,
         )
+
+    def pass_seconds(self, seconds: int) -> None:
+        """All CPUs were busy meanwhile."""
+        self.seconds[0] += seconds
+        write_counts(self.root, self.snapshot.topology, self.snapshot.pods, self.seconds[0])
+        self.snapshot = replace(self.snapshot, alone=self.witness.measured())
 
     def _cpu_times(self) -> Mapping[int, CpuTime]:
         """A second passes whenever somebody looks."""
@@ -89,7 +98,7 @@ def node(root: Path, name: str, manifests: Iterable[Manifest], drifted: str = ""
     ledger = Ledger()
     step = -(-len(pods) // 8)
     for count in range(step, len(pods) + step, step):  # one after the other, or a few at once, as they come
-        clock[0] += 570.0 / len(pods) * step
+        clock[0] += 540.0 / len(pods) * step
         planned = plan(replace(world, pods=pods[:count]), ledger)
         chronicle.decided(planned, ledger)
         chronicle.reconciled(0.004, None)
@@ -127,7 +136,7 @@ def node(root: Path, name: str, manifests: Iterable[Manifest], drifted: str = ""
         counters=chronicle.counters,
         recent=chronicle.recent,
     )
-    return Node(root, snapshot, fs)
+    return Node(root, snapshot, fs, witness, seconds)
 
 
 def _held(entry: PodEntry, drifted: bool) -> PodInKernel:
@@ -136,10 +145,14 @@ def _held(entry: PodEntry, drifted: bool) -> PodInKernel:
     views = {
         one.name: KernelView(scopes[one.name], one.cpus or entry.cpus, entry.mems, "member") for one in entry.containers
     }
-    wrong = [Drift(scope, "cpuset.cpus", str(views[name].cpus), "", "rewritten") for name, scope in scopes.items()]
+    wrong: tuple[Drift, ...] = ()
+    if drifted:  # somebody emptied the file: then the pod's set holds
+        first = entry.containers[0].name
+        wrong = (Drift(scopes[first], "cpuset.cpus", str(views[first].cpus), "", "rewritten"),)
+        views[first] = replace(views[first], cpus=entry.owned)
     pod = KernelView(at, entry.owned, entry.mems, "root" if entry.cpus else "member")
     pause = KernelView(f"{at}/cri-containerd-{_id(entry, '')}.scope", entry.shared or entry.cpus, entry.mems, "member")
-    return PodInKernel(pod, views, (pause,), tuple(wrong[:1]) if drifted else ())
+    return PodInKernel(pod, views, (pause,), wrong)
 
 
 def _id(entry: PodEntry, container: str) -> str:
