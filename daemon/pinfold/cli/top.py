@@ -17,7 +17,7 @@ from pinfold.cli.terminal import Ink, Line, Span, filled, paragraph, pieces, sho
 from pinfold.cpuset import CpuSet
 from pinfold.report.ownership import Json, Kind, Owner, Part, owners
 from pinfold.report.plain import plain
-from pinfold.report.told import alone_text, drifted, full_name, measured, ran_alone, utc
+from pinfold.report.told import alone_text, drifts, full_name, measured, ran_alone, utc
 
 PERIOD_S = 2.0
 BAR = 8
@@ -109,8 +109,8 @@ def drawn(picture: Picture, parts: bool = True) -> list[Line]:
         if owner.parts and (cpus := CpuSet.union(part.cpus for part in owner.parts)):
             lines += _owner(picture, owner, cpus, pods.get(owner.name), parts)
     for name, pod in pods.items():
-        for drift in pod["drift"]:
-            lines += filled((Span("drift    ", Ink.BAD),), [*pieces(f"{name}: "), *pieces(drifted(drift))])
+        for drift in drifts(pod):
+            lines += filled((Span("drift    ", Ink.BAD),), [*pieces(f"{name}: "), *pieces(drift)])
     return lines
 
 

@@ -28,8 +28,8 @@ def troubles(status: Json) -> Iterator[Trouble]:
         name = full_name(pod)
         if no := pod["refusal"]:
             yield Trouble("refused", name, _refused(no))
-        for drift in pod["drift"]:
-            yield Trouble("drift", name, drifted(drift))
+        for drift in drifts(pod):
+            yield Trouble("drift", name, drift)
     for bad in status["invalidPods"]:
         yield Trouble("invalid", bad["where"], f"{bad['reason']}: {bad['message']}")
     for source in status["sources"]:
@@ -50,10 +50,19 @@ def utc(rfc3339: str) -> str:
     return f"{rfc3339[:19].replace('T', ' ')} UTC"
 
 
-def drifted(drift: Json) -> str:
-    """Of a Status document, or of ``verify``, which has the same form."""
+def drifted(drift: Json, whose: str = "") -> str:
+    """Of a Status document, or of ``verify``, which has the same form; *whose* cgroup it is, instead of its path."""
     have, want = drift["have"] or "nothing", drift["want"] or "nothing"
-    return f"{drift['cause']}: {drift['cgroup']}/{drift['file']} has {have}, not {want}"
+    file = f"{whose}'s {drift['file']}" if whose else f"{drift['cgroup']}/{drift['file']}"
+    return f"{drift['cause']}: {file} has {have}, not {want}"
+
+
+def drifts(pod: Json) -> Iterator[str]:
+    """In short: a container's name says more than the path of its cgroup, which ``explain`` tells."""
+    views = [(one["name"], one["kernel"]) for one in pod["containers"]] + [("the pod", pod["kernel"])]
+    whose = {view["cgroup"]: name for name, view in views if view}
+    for drift in pod["drift"]:
+        yield drifted(drift, whose.get(drift["cgroup"], ""))
 
 
 def _refused(no: Json) -> str:
