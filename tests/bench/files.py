@@ -17,7 +17,7 @@ from pinfold.agent.enforcement import NodeCgroups
 from pinfold.agent.loop import Agent
 from pinfold.cgroups.files import Cgroupfs
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, below, parent
-from pinfold.config import Config
+from pinfold.config import Config, config_of
 from pinfold.cpuset import CpuSet
 from pinfold.pods.model import QosClass
 from pinfold.state import StateDirectory
@@ -101,7 +101,7 @@ class FileNode:
         return node
 
     def config(self, **sources: Any) -> Config:  # noqa: ANN401
-        return Config.model_validate(
+        return config_of(
             {
                 "nodeName": "here",
                 "sysfsRoot": str(self.root),
