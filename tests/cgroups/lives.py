@@ -164,8 +164,8 @@ class Life:
     def nobody_met(self, before: Meetings, seen: list[tuple[Write, Meetings]]) -> None:
         """Of two that own nothing in the end it does not matter.
 
-        Nor where CPUs are nobody's in the end, and each of the two owned none before or will own none: who waits for
-        its own, or has left its own, runs where everybody does.
+        Nor where nobody will own the CPUs, neither of the two runs on them as on its own still, and each owned none
+        before or will own none: who waits for its own, or has left its own, runs where everybody does.
         """
         after = self.meetings()
         owners = [self.pods[pod] for pod in self.ledger.entries]
@@ -174,7 +174,10 @@ class Life:
                 stays_owner = any(
                     before[path, path] <= self.was_owned and after[path, path] <= self.ledger.owned for path in pair
                 )
-                passing = CpuSet() if stays_owner else self.node.ground.possible - self.ledger.owned
+                still_owned = CpuSet.union(
+                    before[path, path] for path in pair if before[path, path] | meetings[path, path] <= self.was_owned
+                )
+                passing = CpuSet() if stays_owner else self.node.ground.possible - self.ledger.owned - still_owned
                 if any(holds(owner, path) for owner in owners for path in pair):
                     met = cpus - passing - before[pair] - after[pair]
                     assert not met or pair[0] == pair[1], f"{pair} met on {met} after {write}"

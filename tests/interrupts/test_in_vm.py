@@ -33,11 +33,10 @@ def irqbalance() -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def seen(irqbalance: Path) -> dict[str, Any]:
-    done = run_in_vm(
-        ["python3", "-m", "tests.interrupts.in_guest", str(irqbalance)], shares=[irqbalance], timeout_s=600
-    )
+@pytest.fixture(scope="module", params=KERNELS)
+def seen(irqbalance: Path, request: pytest.FixtureRequest) -> dict[str, Any]:
+    command = ["python3", "-m", "tests.interrupts.in_guest", str(irqbalance)]
+    done = run_in_vm(command, kernel=request.param, shares=[irqbalance], timeout_s=600)
     assert done.status == 0, done.output
     return dict(json.loads(done.output.splitlines()[-1]))
 

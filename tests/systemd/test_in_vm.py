@@ -14,6 +14,8 @@ MACHINES: dict[Debian, Kernel] = {"12": "6.1", "13": "6.12"}
 KERNELS = os.environ.get("PINFOLD_TEST_KERNELS", "6.1 6.12").split()
 TESTED = [debian for debian, kernel in MACHINES.items() if kernel in KERNELS]
 
+pytestmark = [pytest.mark.vm, pytest.mark.long, pytest.mark.parametrize("debian", TESTED)]
+
 
 def resets(debian: Debian, kernel: Kernel, *options: str) -> Completed:
     command = ["python3", "-m", "tests.systemd.resets", *options]
@@ -26,15 +28,9 @@ def _holds(debian: Debian, *options: str) -> None:
     assert " 0 failed" in done.output
 
 
-@pytest.mark.vm
-@pytest.mark.long
-@pytest.mark.parametrize("debian", TESTED)
 def test_what_pinfold_wrote_is_there_after_everything_that_systemd_resets(debian: Debian) -> None:
     _holds(debian)
 
 
-@pytest.mark.vm
-@pytest.mark.long
-@pytest.mark.skipif("12" not in TESTED, reason="PINFOLD_TEST_KERNELS leaves 6.1 out")
-def test_nor_does_it_need_systemds_bus() -> None:
-    _holds("12", "--no-bus")
+def test_nor_does_it_need_systemds_bus(debian: Debian) -> None:
+    _holds(debian, "--no-bus")
