@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from pinfold.agent.narrowing import Narrowed
-from pinfold.cgroups.newborns import Newborn
+from pinfold.cgroups.files import CgroupGoneError
+from pinfold.cgroups.newborns import Newborn, Standing
 from pinfold.cgroups.newcomers import Late
 from pinfold.cgroups.paths import CgroupPath, File
 from pinfold.pods.model import QosClass
@@ -15,6 +16,7 @@ from pinfold.report.counters import Counters
 from tests.agent.bench import Bench, pod
 from tests.cgroups.node import container_id, container_path, pod_path, uid
 from tests.cpuset_model import KERNELS
+from tests.cpuset_model.kernel import V6_1
 
 POD = pod_path(1, QosClass.GUARANTEED)
 ENGINE, PROXY = container_path(POD, 1, 1), container_path(POD, 1, 2)
@@ -185,6 +187,68 @@ def test_a_container_that_came_and_went_between_two_looks_is_late_where_it_could
     )
 
 
+def ended(raw: dict[str, Any], number: int) -> dict[str, Any]:
+    """As a pod's status tells that its engine ended that had the container *number*."""
+    state = {"terminated": {"exitCode": 0, "containerID": f"containerd://{container_id(1, number)}"}}
+    return {**raw, "status": {"containerStatuses": [{"name": "engine", "state": state}]}}
+
+
+def test_a_container_that_was_gone_before_its_pod_was_known_is_late_when_the_pods_status_tells_of_it(
+    bench: Bench,
+) -> None:
+    bench.appear(1)
+    bench.turn()
+    bench.put(ended(pod(1, 4, engine=3), 1))
+    snapshot = bench.turn()
+    assert late(snapshot.counters) == (1, 1)
+    assert [one.message for one in snapshot.recent if one.event == "container.started_outside"] == [
+        "engine started outside its pod's pool"
+    ]
+    assert late(bench.turn().counters) == (1, 1), "it is told once"
+
+
+def test_a_container_that_ended_where_it_belonged_is_not_late(bench: Bench) -> None:
+    bench.put(pod(1, 4, engine=3))
+    bench.appear(1)
+    bench.turn()
+    begin(bench, ENGINE)
+    bench.put(named(pod(1, 4, engine=3)))
+    bench.turn()
+    bench.fs.world.exit(ENGINE)
+    assert bench.fs.world.rmdir(ENGINE) is None
+    bench.put(ended(pod(1, 4, engine=3), 1))
+    assert late(bench.turn().counters) == (0, 0)
+
+
+def test_what_ended_before_this_pinfold_came_is_not_late(bench: Bench) -> None:
+    bench.stop()
+    bench.put(ended(pod(1, 4, engine=3), 1))
+    bench.appear(1)
+    bench.start()
+    assert late(bench.turn().counters) == (0, 0)
+
+
+def test_new_containers_are_narrowed_before_the_node_is_looked_at(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert bench.agent
+    looked: list[bool] = []
+
+    def decided(standing: Standing) -> None:
+        looked.append(uid(1) in standing.ledger.entries)
+
+    def look(*_: object) -> NoReturn:
+        raise CgroupGoneError("it takes too long")
+
+    monkeypatch.setattr(bench.agent._narrowing, "decided", decided)
+    monkeypatch.setattr(bench.agent._cgroups, "look", look)
+    bench.put(pod(1, 4, engine=3))
+    bench.agent.sources.refresh()
+    bench.agent.reconcile()
+    assert looked == [True]
+    assert uid(1) in bench.agent._books.checkpoint.ledger.entries, "on disk first"
+
+
 def narrowed(bench: Bench, *, was_running: bool) -> Narrowed:
     """The engine appears, and the thread beside the loop gives it its slice; the loop was not told yet."""
     bench.put(named(pod(1, 4, engine=3)))
@@ -210,8 +274,38 @@ def test_who_was_narrowed_beside_the_loop_is_measured_and_told_where_it_ran_befo
     assert bench.agent._books.kept.files[ENGINE][File.CPUS].found == "", "what Pinfold wrote is given back"
 
 
+def test_who_was_narrowed_too_late_amid_a_turn_is_counted_in_the_next(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That turn finds him confined."""
+    one = narrowed(bench, was_running=True)
+    assert late(bench.turn().counters) == (0, 0)
+    answers = [[one]]
+    assert bench.agent
+    monkeypatch.setattr(bench.agent._narrowing, "taken", lambda: answers.pop() if answers else [])
+    assert late(bench.turn().counters) == (0, 1)
+
+
 def test_what_was_narrowed_by_a_pinfold_that_died_right_then_is_given_back(bench: Bench) -> None:
     narrowed(bench, was_running=False)
     agent = bench.start()
     bench.turn()
     assert agent._books.kept.files[ENGINE][File.CPUS].found == ""
+
+
+@pytest.mark.parametrize("bench", [V6_1], indirect=True, ids=str)
+def test_what_keeps_an_unknown_pod_off_the_pools_is_given_back_by_the_next_pinfold_if_that_one_died(
+    bench: Bench,
+) -> None:
+    """Where only cpusets do."""
+    bench.put(pod(2, 2))
+    bench.appear(2)
+    bench.turn()
+    bench.appear(1)
+    bench.fs.write(POD, File.SUBTREE_CONTROL, "+cpuset")
+    begin(bench, ENGINE)
+    bench.fs.write(ENGINE, File.CPUS, "0-1")
+    bench.start()
+    bench.turn()
+    assert bench.fs.read(ENGINE, File.CPUS) == "0-15"
+    assert bench.status(2).pool, "nor does it take what pods own"

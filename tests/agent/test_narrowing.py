@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,15 @@ def test_a_pod_that_owns_nothing_is_left_to_the_loop(tree: Tree) -> None:
     until(lambda: tree.cpus(ENGINE) == "2-4")
     assert tree.cpus(LONELY) == ""
     assert [one.newborn.path for one in taken(tree, 1)] == [ENGINE]
+
+
+def test_where_only_cpusets_keep_others_off_an_unknown_pods_container_runs_where_nobody_owns(tree: Tree) -> None:
+    tree.running.add(LONELY)
+    tree.narrowing.decided(replace(STANDING, shared=CpuSet.parse("0-1,6-15")))
+    tree.make(LONELY, "app")
+    until(lambda: tree.cpus(LONELY) == "0-1,6-15")
+    assert taken(tree, 1)[0].late is None, "it was promised nothing"
+    assert not tree.narrowing.was_in_time(LONELY), "nor is it in time, should its pod own CPUs"
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,11 @@ def kind_of(number: int) -> Kind:
     return KINDS[number % len(KINDS)]
 
 
+def containers(number: int) -> list[str]:
+    spec = kind_of(number).spec
+    return [one["name"] for key in ("initContainers", "containers") for one in spec.get(key, ())]
+
+
 def pod(number: int, kind: Kind | None = None) -> dict[str, Any]:
     """As the API server has it: scheduled to the node, and not yet seen by its kubelet."""
     handler = "runc" if number // len(KINDS) % RUNC_EVERY == 0 else "crun"

@@ -7,10 +7,11 @@ instruction was allowed; what it was promised is what the kernel has for it once
 
 - floor: no Pinfold; a bare inotify loop writes the same files.
 - prompt: the API server tells Pinfold of a pod before the kubelet makes its cgroup.
-- late: it tells up to five seconds after; such a pod may be on no CPU that another one owns, and is narrowed then.
+- late: it tells up to five seconds after; such a pod may be on no CPU that another one owns, and is narrowed then. The
+  counters tell of whoever the probes saw outside; whoever begins amid the write that narrows him may count, too.
 - busy: as prompt, while two hundred other pods change all the time and its metrics are scraped without a pause.
-- stopped: the daemon is stopped at the beginning of each wave, for two seconds more than it takes that an entrypoint
-  runs: its counters must tell of it, and of no more than the probes saw; what came and went unseen they lack.
+- stopped: the daemon is stopped while a wave starts, and for two seconds more: its counters equal what the probes saw,
+  init containers that were gone when it went on included.
 
 Prints a line for each phase and for each birth outside; the last line is all of it as JSON.
 """
@@ -36,7 +37,7 @@ from tests.apiserver.server import LocalApiServer
 from tests.cri import pods, probe
 from tests.cri.bundles import Bundles
 from tests.cri.containerd import Containerd
-from tests.cri.kubelet import Kubelet, RunningPod, Runtime, uptime_s
+from tests.cri.kubelet import Kubelet, RunningPod, Runtime
 from tests.cri.over_cri import OverCri
 from tests.cri.pods import KINDS, Kind
 from tests.cri.quantiles import of_histogram, of_values
@@ -82,8 +83,6 @@ class Starts:
         self._next = 0
         self._random = random.Random(7)
         self._residents: list[Settled] = []
-        self._resumed_at = 0.0
-        """When the daemon went on that had been stopped."""
 
     def phase(
         self,
@@ -92,10 +91,14 @@ class Starts:
         pinned: bool = True,
         late: bool = False,
         during: Callable[[Sequence[int]], None] | None = None,
+        at_most_s: float = float("inf"),
     ) -> Tally:
-        """Start *count* pods, a wave at a time; *during* runs beside each wave; without *pinned* nobody looks."""
-        tally = Tally()
-        while tally.pods < count:
+        """Start *count* pods, a wave at a time; *during* runs beside each wave; without *pinned* nobody looks.
+
+        Fewer where no wave may begin later than *at_most_s* after the first.
+        """
+        tally, began = Tally(), time.monotonic()
+        while tally.pods < count and time.monotonic() - began <= at_most_s:
             wave = [self._next + place for place in range(min(self._at_once, count - tally.pods))]
             self._next += len(wave)
             beside = threading.Thread(target=during, args=(wave,)) if during else None
@@ -117,12 +120,14 @@ class Starts:
         return tally
 
     def stop(self, daemon: Daemon, wave: Sequence[int]) -> None:
-        """Stop the daemon for as long as it takes that some entrypoints run, and STOPPED_S at least."""
+        """Stop the daemon until every program of the wave has begun, and for STOPPED_S more."""
+        records = [probe.folder(pods.uid(number)) / f"{name}.0" for number in wave for name in pods.containers(number)]
         daemon.process.send_signal(signal.SIGSTOP)
-        until("an entrypoint runs", lambda: any(list(probe.folder(pods.uid(number)).glob("*")) for number in wave), 300)
-        time.sleep(STOPPED_S)
-        daemon.process.send_signal(signal.SIGCONT)
-        self._resumed_at = uptime_s()
+        try:
+            until("every program runs", lambda: all(record.exists() for record in records), 600)
+            time.sleep(STOPPED_S)
+        finally:
+            daemon.process.send_signal(signal.SIGCONT)
 
     @contextmanager
     def residents(self) -> Iterator[None]:
@@ -172,9 +177,6 @@ class Starts:
         if "init" in own:  # it ends before any slice is there, and may use the whole pool
             own["init"] = pool
         born = {one.container: probe.born(running.uid, one.record) for one in running.started}
-        gone = [one.container for one in running.started if one.removed_at and one.removed_at < self._resumed_at]
-        for name in gone:  # nobody can have seen it: it is no witness
-            del born[name]
         alone = pool or frozenset().union(*slices.values())
         return Settled(number, kind, born, pool, own, alone)
 
@@ -204,19 +206,16 @@ def _together(items: Sequence[Any], what: Callable[[Any], Any], at_once: int) ->
 
 
 def _with_status(running: RunningPod) -> dict[str, Any]:
-    """As the kubelet reports it once all runs."""
-    statuses = [
-        {
-            "name": one.container,
-            "containerID": f"containerd://{one.id}",
-            "image": "busybox",
-            "imageID": "",
-            "ready": True,
-        }
-        for one in running.started
-        if not one.removed
-    ]
-    return {**running.spec, "status": {"phase": "Running", "containerStatuses": statuses}}
+    """As the kubelet reports it once all runs: an init container that has ended, too."""
+    init = {one["name"] for one in running.spec["spec"].get("initContainers", ())}
+    statuses: dict[str, list[dict[str, Any]]] = {"initContainerStatuses": [], "containerStatuses": []}
+    for one in running.started:
+        container_id = f"containerd://{one.id}"
+        status = {"name": one.container, "containerID": container_id, "image": "busybox", "imageID": ""}
+        state = {"terminated": {"exitCode": 0, "containerID": container_id}} if one.removed else {"running": {}}
+        key = "initContainerStatuses" if one.container in init else "containerStatuses"
+        statuses[key].append({**status, "ready": not one.removed, "state": state})
+    return {**running.spec, "status": {"phase": "Running", **statuses}}
 
 
 def _cpus(cgroup: Path) -> frozenset[int]:
@@ -237,6 +236,9 @@ def _busy(api: LocalApiServer, daemon: Daemon) -> Iterator[None]:
     others = [pods.pod(500_000_000_000 + place, idle) for place in range(200)]
     for pod in others:
         api.put_pod(pod)
+    names = {f"{pods.NAMESPACE}/{pod['metadata']['name']}" for pod in others}
+    if not until("the other pods are known", lambda: names <= daemon.pods().keys(), 300):
+        raise TimeoutError("the other pods were not known")
 
     def change() -> None:
         while not over.wait(0.1):
@@ -349,7 +351,7 @@ def play(args: argparse.Namespace) -> dict[str, Any]:
                     with _busy(api, daemon):
                         tally = starts.phase(count, late=late, during=during)
                 else:
-                    tally = starts.phase(count, late=late, during=during)
+                    tally = starts.phase(count, late=late, during=during, at_most_s=args.at_most_s)
                 after = _counters(daemon)
                 result[name] = {
                     **{key: getattr(tally, key) for key in ("pods", "containers", "unsettled", "on_others")},
@@ -374,8 +376,11 @@ def _failures(result: dict[str, Any]) -> Iterable[str]:
             yield f"{name}: {phase}"
         if name in {"prompt", "busy"} and any(phase["probes"] + phase["counters"]):
             yield f"{name}: somebody was born outside: {phase}"
-        if name == "stopped" and phase["pods"] and not 0 < phase["counters"][1] <= phase["probes"][1]:
+        fewer = any(told < seen for told, seen in zip(phase["counters"], phase["probes"], strict=True))
+        if fewer if name == "late" else phase["counters"] != phase["probes"]:
             yield f"{name}: the counters say another thing than the probes: {phase}"
+        if name == "stopped" and phase["pods"] and not phase["counters"][1]:
+            yield f"{name}: nobody was counted: {phase}"
 
 
 def main() -> int:
@@ -385,6 +390,12 @@ def main() -> int:
     add("--runtime", choices=("containerd", "crio"), default="containerd", help="crio: its layout, and no sandbox")
     add("--shrink", action="store_true", help="the fallback, where the kernel has partitions too")
     add("--at-once", type=int, default=8)
+    add(
+        "--at-most-s",
+        type=float,
+        default=float("inf"),
+        help="no wave of a phase begins later than this after its first",
+    )
     for name, count in (("floor", 8), ("prompt", 16), ("late", 8), ("busy", 8), ("stopped", 8)):
         add(f"--{name}", type=int, default=count, help="so many pods of this phase")
     result = play(parser.parse_args())

@@ -63,7 +63,9 @@ def test_every_event_is_the_next_point_to_resume_at(event: Event, left: set[str]
 def test_only_what_is_read_counts_as_a_change(event: Event, wakes: bool) -> None:
     if event.pod:
         event = replace(event, pod={**event.pod, "metadata": {**event.pod["metadata"], "resourceVersion": "51"}})
-    assert STANDING.told(event).changes - STANDING.changes == wakes
+    after = STANDING.told(event)
+    assert after.changes - STANDING.changes == wakes
+    assert (after.pods.objects == STANDING.pods.objects) is not wakes, "nobody reads an object again that is the same"
 
 
 def test_an_empty_node_is_news_once() -> None:

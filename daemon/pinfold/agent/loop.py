@@ -36,10 +36,11 @@ from pinfold.cgroups import watch
 from pinfold.cgroups.executor import Result
 from pinfold.cgroups.files import CgroupError
 from pinfold.cgroups.found import adopted, left_by_kubelet, narrowed, overlooked
+from pinfold.cgroups.held import held
 from pinfold.cgroups.known import Stirred
-from pinfold.cgroups.layout import Kind, Layout
+from pinfold.cgroups.layout import Enforcement, Kind, Layout, Node
 from pinfold.cgroups.newborns import Standing
-from pinfold.cgroups.newcomers import Newcomers, promises, unseen
+from pinfold.cgroups.newcomers import Newcomers, promises
 from pinfold.cgroups.numa_stat import Bytes
 from pinfold.cgroups.partitions import held_by_others
 from pinfold.cgroups.paths import ROOT, CgroupPath, File
@@ -97,6 +98,8 @@ class Agent:
             self._chronicle.failed(self._books.fault)
         self._is_first = not self._books.checkpoint.generation
         """No Pinfold looked after this node before, as far as it is known."""
+        self._managed = frozenset(self._books.checkpoint.ledger.entries)
+        """By the process before."""
         copy = config.sources.kubelet.import_state
         imported = Path(copy) if copy and self._is_first and not self._books.is_lost else None
         self._handover = Handover(Path(config.sources.kubelet.root_dir), imported)
@@ -263,6 +266,9 @@ class Agent:
             machine = self._machine
             decided = self._handover.observe(active(pods), machine.policy, machine.topology, machine.kubelet)
         self._newcomers = self._newcomers.decided(own.ledger, self._now())
+        if own.ledger != self._books.checkpoint.ledger:  # newcomers first: the look at the whole node takes longer
+            self._books.committing(own.ledger)(self._books.kept)
+            self._narrowing.decided(Standing(tree, own.ledger, view.names, self._layout.room & own.node_shared))
         enforced = self._enforce(view, own, began)
         self._books.is_lost = False
         self._chronicle.reconciled(self._clock() - began, enforced)
@@ -351,17 +357,18 @@ class Agent:
         refused, topology = frozenset(self._refused_at), self._machine.topology
         node = self._cgroups.look(view.tree, decided.ledger, topology, self._books.kept.files, view.names, refused)
         if not self._layout.wants:  # the first turn of this process: the one before may have died amid its work
-            managed = (one for uid, one in view.tree.pods.items() if uid in self._books.checkpoint.ledger.entries)
-            node = replace(node, found=overlooked(node.found, managed, node.held))
+            node = self._taken_up(node, view)
         layout = wanted(node, decided.ledger, decided.node_shared)
         differs = _places(verify(self._layout, node.held, topology.online))  # from what was made: others wrote
         unmade = verify(layout, node.held, topology.online)
         drifted = [one for one in unmade if (one.path, one.file) in differs]
         known = view.full_names
         promised = promises(node, decided.ledger, self._newcomers.waiting)
+        standing = Standing(view.tree, decided.ledger, view.names, layout.room)
         passed = (path for path in self.sources.passed() if not self._narrowing.was_in_time(path))
-        self._chronicle.started(unseen(passed, self._newcomers, node, decided.ledger), known)
-        standing = Standing(view.tree, decided.ledger, view.names)
+        self._newcomers, late = self._newcomers.passed(passed, node, decided.ledger)
+        self._newcomers, ended = self._newcomers.ended(view.pods, standing)
+        self._chronicle.started([*late, *ended], known)
         save, looked = self._books.committing(decided.ledger), False
 
         def commit(kept: Kept) -> None:
@@ -399,6 +406,13 @@ class Agent:
         self._held_by_others = held_by_others(enforced.node)
         self._hidden = (HIDDEN_TASKS,) if enforced.hidden_tasks else ()
         return enforced
+
+    def _taken_up(self, node: Node, view: View) -> Node:
+        """*node* with what containers were given beside the loop, and what the process that did it noted no more."""
+        all_were = node.enforcement is Enforcement.SHRINK and not self._is_first  # kept off the pools, if not narrowed
+        pods = [one for uid, one in view.tree.pods.items() if all_were or uid in self._managed]
+        states = {**node.held, **held(self._cgroups.fs, (one.path for pod in pods for one in pod.containers))}
+        return replace(node, held=states, found=overlooked(node.found, pods, states))
 
     def _be_patient(self, drifted: Iterable[Drift], enforced: Enforced, view: View) -> set[PodUid]:
         """Whoever writes as fast as he is repaired is told, and answered more slowly; the pods that he writes to."""

@@ -1,9 +1,9 @@
 """Containers narrowed as soon as their cgroups appear, by a thread that does nothing else.
 
 A turn of the loop takes as long as the node is big; from a runtime's create to its start it takes as long as the
-runtime is quick. So what a new container of a pod that owns CPUs gets is written at once, from what was last decided,
-and the loop, which the same event rang for, finds it done. The thread has one file to write, in cgroups that the loop
-has not dealt with yet, and decides nothing; whatever it cannot say is left to the loop.
+runtime is quick. So what a new container gets is written at once, from what was last decided, and the loop, which the
+same event rang for, finds it done. The thread has one file to write, in cgroups that the loop has not dealt with yet,
+and decides nothing; whatever it cannot say is left to the loop.
 """
 
 import selectors
@@ -156,6 +156,7 @@ class Narrowing:
                 self._pods.add(path)
             elif change.happening is Happening.CREATED and path not in settled:
                 self._waiting.setdefault(path, self._now())
+        self._narrow(standing)  # first of all: what there is to watch is looked through anew each time
         while fresh := events.watch(every := self._watched(standing), every):
             for path in map(CgroupPath, fresh):  # what appeared in it before it was watched
                 inside = {below(path, name) for name in self._fs.children(path)}
@@ -163,7 +164,7 @@ class Narrowing:
                     self._pods |= inside
                 else:
                     self._waiting |= dict.fromkeys(inside - settled - self._waiting.keys(), self._now())
-        self._narrow(standing)
+            self._narrow(standing)
 
     def _watched(self, standing: Standing) -> frozenset[CgroupPath]:
         return frozenset((*standing.holders, *standing.pods, *self._pods))
@@ -187,7 +188,7 @@ class Narrowing:
             written_at = self._now()
             del self._waiting[path]
             late = self._late(newborn, before)
-            self._narrowed[path] = late is None
+            self._narrowed[path] = newborn.is_promised and late is None
             self._done.put(Narrowed(newborn, seen_at, written_at, late))
         if len(self._narrowed) > 2 * _REMEMBERED:
             self._narrowed = dict(list(self._narrowed.items())[-_REMEMBERED:])
@@ -195,7 +196,7 @@ class Narrowing:
 
     def _late(self, newborn: Newborn, before: CpuSet) -> Late | None:
         """Whether it could be on more than it is given, *before*; who began amid the write counts."""
-        if before <= newborn.cpus or not self._has_run(newborn.path):
+        if before <= newborn.cpus or not newborn.is_promised or not self._has_run(newborn.path):
             return None
         return Late(newborn.pod, newborn.name, bool(newborn.pool) and not before <= newborn.pool)
 

@@ -103,6 +103,8 @@ class Layout:
     """The node shared pool: where everybody runs who owns nothing."""
     shrunk: bool = False
     """Everybody else is narrowed to it: user tasks in the root cgroup, too, which no cpuset reaches."""
+    room: CpuSet = CpuSet()
+    """Where pods are narrowed to who own nothing; empty where the kernel keeps them off the pools."""
 
 
 @dataclass(frozen=True, slots=True)

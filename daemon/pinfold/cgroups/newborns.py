@@ -2,6 +2,9 @@
 
 Pure. A container of a pod that owns CPUs is narrowed to its part of them, whether the kernel keeps others off these yet
 or not: it is where it belongs from its first instruction on. Only new containers, and only narrowed.
+
+Where only cpusets keep others off what a pod owns, the container of a pod that owns nothing, or is not known yet, is
+kept off at once, too, until its pod's cgroup is.
 """
 
 from collections.abc import Mapping
@@ -20,11 +23,15 @@ class Newborn:
     path: CgroupPath
     pod: PodUid
     cpus: CpuSet
-    """Its slice, or what its pod's containers share."""
+    """Its slice, or what its pod's containers share; of one that is promised nothing, what nobody owns."""
     name: str
     """Empty where it is no container of the pod's spec."""
     pool: CpuSet = CpuSet()
     """The pod's pool, where there is one."""
+
+    @property
+    def is_promised(self) -> bool:
+        return bool(self.pool or self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,8 @@ class Standing:
     ledger: Ledger
     names: Mapping[str, str]
     """Runtime's id → container name, of those whose name is one in their pod's spec."""
+    shared: CpuSet = CpuSet()
+    """What nobody owns, where only cpusets keep others off the rest; else empty."""
 
     @property
     def holders(self) -> tuple[CgroupPath, ...]:
@@ -53,11 +62,14 @@ class Standing:
     def given(self, path: CgroupPath, name: str) -> Newborn | None:
         """What the container at *path* is given, which its bundle calls *name*; None where nothing can be said yet."""
         born, pod = container(path), pod_at(self.tree, parent(path))
-        if pod is None or born.id is None or (entry := self.ledger.entries.get(pod.uid)) is None:
+        if pod is None or born.id is None:
             return None
-        there = self.tree.pods.get(pod.uid, pod)
-        inside = replace(there, containers=(*(one for one in there.containers if one.path != path), born))
-        named = name if any(one.name == name for one in entry.containers) else ""
-        names = {**self.names, born.id: named}
-        sets = container_sets(entry, inside, names) if entry.cpus else slice_sets(entry, inside, names, {})
-        return Newborn(path, pod.uid, sets[path], named, entry.cpus) if path in sets else None
+        if (entry := self.ledger.entries.get(pod.uid)) is not None:
+            there = self.tree.pods.get(pod.uid, pod)
+            inside = replace(there, containers=(*(one for one in there.containers if one.path != path), born))
+            named = name if any(one.name == name for one in entry.containers) else ""
+            names = {**self.names, born.id: named}
+            sets = container_sets(entry, inside, names) if entry.cpus else slice_sets(entry, inside, names, {})
+            if path in sets:
+                return Newborn(path, pod.uid, sets[path], named, entry.cpus)
+        return Newborn(path, pod.uid, self.shared, "") if self.shared else None

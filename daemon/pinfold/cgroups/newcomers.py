@@ -3,21 +3,24 @@
 Pure. A pod's cgroup is confined when its pool stands, a container's when it has its slice or its pod's shared pool, by
 the kernel's word. Who is promised nothing is not measured, nor is a pod that had to wait for CPUs. Times are seconds
 since the epoch.
+
+Each container is judged once, whether it was in time: when it is narrowed or confined, when it came and went between
+two looks, or else when its pod's status tells of it and it is gone.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from pinfold.cgroups.held import Held
 from pinfold.cgroups.layout import Node, container_sets, slice_sets
-from pinfold.cgroups.newborns import Newborn
-from pinfold.cgroups.paths import CgroupPath, File, above, parent
-from pinfold.cgroups.tree import PodCgroup, Tree
+from pinfold.cgroups.newborns import Newborn, Standing
+from pinfold.cgroups.paths import CgroupPath, File, above, below, parent
+from pinfold.cgroups.tree import PodCgroup, Tree, container
 from pinfold.cgroups.verify import Drift
 from pinfold.cpuset import CpuSet
 from pinfold.planning.ledger import Ledger
-from pinfold.pods.model import PodUid
+from pinfold.pods.model import Pod, PodUid
 
 _CPUS = frozenset({File.CPUS, File.CPUS_EFFECTIVE, File.EXCLUSIVE, File.PARTITION})
 
@@ -61,8 +64,6 @@ class Newcomer:
     created_at: float
     reached: Mapping[Phase, float]
     """When it came to each phase."""
-    is_late: bool = False
-    """Its program ran before it was confined; that was told."""
     is_narrowed: bool = False
     """It was given its CPUs before the loop looked."""
 
@@ -90,12 +91,22 @@ class Late:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    pod: PodUid
+    is_late: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Newcomers:
     waiting: Mapping[CgroupPath, Newcomer] = field(default_factory=dict)
     there: frozenset[CgroupPath] | None = None
     """The cgroups of pods and containers at the last look; None: there was none yet."""
     tree: Tree | None = None
     """What was looked at."""
+    came: frozenset[PodUid] = frozenset()
+    """Pods that came since the first look, but for those that are known and own nothing."""
+    judged: Mapping[str, Judged] = field(default_factory=dict)
+    """The runtime's ids of the containers that were judged, as long as their pods are there."""
 
     def met(
         self,
@@ -121,43 +132,82 @@ class Newcomers:
             if pod.path in waiting:
                 inside = (waiting[path].created_at for path in _paths(pod) if path in waiting)
                 waiting[pod.path] = replace(waiting[pod.path], created_at=min(inside))
-        return Newcomers({path: _known(one, known, now) for path, one in waiting.items()}, frozenset(there), tree)
+        waiting = {path: _known(one, known, now) for path, one in waiting.items()}
+        fresh = {uid for uid, pod in tree.pods.items() if self.there is not None and pod.path not in self.there}
+        came = frozenset((self.came & tree.pods.keys()) | fresh)
+        judged = {one: verdict for one, verdict in self.judged.items() if verdict.pod in tree.pods}
+        return Newcomers(waiting, frozenset(there), tree, came, judged)
 
     def narrowed(
         self, newborn: Newborn, seen_at: float, written_at: float, late: Late | None
     ) -> tuple["Newcomers", Late | None]:
         """One was given its CPUs before the loop looked. Gives back *late* where that was not told yet."""
-        one = self.waiting.get(newborn.path)
-        if one is None or not newborn.name:  # confined by the loop meanwhile, gone, or promised nothing
+        if not newborn.name:  # promised nothing
             return self, None
+        was_told = self._was_late(newborn.path)
+        after = self._judging({newborn.path: Judged(newborn.pod, late is not None or was_told)})
+        late = None if was_told else late
+        if (one := self.waiting.get(newborn.path)) is None:  # confined by the loop meanwhile, or gone
+            return after, late
         reached = {**one.reached, Phase.SEEN: seen_at, Phase.DECIDED: written_at, Phase.WRITTEN: written_at}
-        come = replace(one, reached=reached, is_narrowed=True, is_late=one.is_late or late is not None)
-        return replace(self, waiting={**self.waiting, newborn.path: come}), None if one.is_late else late
+        come = replace(one, reached=reached, is_narrowed=True)
+        return replace(after, waiting={**self.waiting, newborn.path: come}), late
 
     def decided(self, ledger: Ledger, now: float) -> "Newcomers":
         """Pods that are known and own no CPUs wait for nothing."""
         owners = {uid for uid, entry in ledger.entries.items() if entry.owned}
+        idle = {one.pod for one in self.waiting.values() if Phase.KNOWN in one.reached} - owners
         waiting = {
             path: one.come(Phase.DECIDED, now) if one.pod in owners else one
             for path, one in self.waiting.items()
-            if one.pod in owners or Phase.KNOWN not in one.reached
+            if one.pod not in idle
         }
-        return replace(self, waiting=waiting)
+        return replace(self, waiting=waiting, came=self.came - idle)
 
     def late(
         self, promises: Promises, held: Held, has_run: Callable[[CgroupPath], bool]
     ) -> tuple["Newcomers", list[Late]]:
         """Whose program runs already, outside of what it is promised. To be asked right before the writes."""
-        waiting, late = dict(self.waiting), []
+        found: dict[CgroupPath, Late] = {}
         for path, one in self.waiting.items():
             promise = promises.get(path)
-            if promise is None or not promise.container or one.is_late or one.is_narrowed:
+            if promise is None or not promise.container or one.is_narrowed or self._is_judged(path):
                 continue
             outside = _outside(one.pod, promise, effective(path, held))
             if outside and has_run(path):
-                late.append(outside)
-                waiting[path] = replace(one, is_late=True)
-        return replace(self, waiting=waiting), late
+                found[path] = outside
+        return self._judging({path: Judged(one.pod, True) for path, one in found.items()}), list(found.values())
+
+    def passed(self, paths: Iterable[CgroupPath], node: Node, ledger: Ledger) -> tuple["Newcomers", list[Late]]:
+        """Containers that came and went between two looks: who can say any more that their programs did not run?
+
+        Nor is there a name to them: they are late where the pod was not confined, or has slices.
+        """
+        pods = {pod.path: pod.uid for pod in node.tree.pods.values()}
+        found: dict[CgroupPath, Late | None] = {}
+        for path in paths:
+            entry = ledger.entries.get(pods.get(parent(path), PodUid("")))
+            if entry and entry.cpus and path not in (self.there or ()) and not self._is_judged(path):
+                promise = Promise(CpuSet() if entry.slices else entry.cpus, entry.cpus)
+                found[path] = _outside(entry.uid, promise, effective(parent(path), node.held))
+        verdicts = {path: Judged(pods[parent(path)], late is not None) for path, late in found.items()}
+        return self._judging(verdicts), [late for late in found.values() if late]
+
+    def ended(self, pods: Iterable[Pod], standing: Standing) -> tuple["Newcomers", list[Late]]:
+        """Containers whose end the status of one of *pods* tells, and that were gone before they could be judged.
+
+        They ended before their pod was decided on, or while nobody looked.
+        """
+        found: dict[CgroupPath, Late] = {}
+        for pod in pods:
+            if pod.uid not in self.came or pod.ended.keys() <= self.judged.keys():
+                continue
+            there = standing.tree.pods[pod.uid]
+            unseen = pod.ended.keys() - self.judged.keys() - {one.id for one in there.containers}
+            for gone in filter(None, (standing.given(below(there.path, one), pod.ended[one]) for one in unseen)):
+                if gone.name:
+                    found[gone.path] = Late(pod.uid, gone.name, bool(gone.pool))
+        return self._judging({path: Judged(one.pod, True) for path, one in found.items()}), list(found.values())
 
     def written(self, promises: Promises, now: float) -> "Newcomers":
         """What *promises* ask for was just written; the last time counts."""
@@ -173,17 +223,29 @@ class Newcomers:
         self, promises: Promises, before: Iterable[Drift], after: Iterable[Drift], now: float
     ) -> tuple["Newcomers", list[Confined]]:
         """Who is confined now: no CPUs of his drift *after* the writes. Who was so *before*, too, is not measured."""
-        waiting, confined = dict(self.waiting), []
+        waiting, confined, judged = dict(self.waiting), [], dict[CgroupPath, Judged]()
         unconfined, drifting = ({one.path for one in drift if one.file in _CPUS} for drift in (before, after))
         for path, one in self.waiting.items():
             if path not in promises or path in drifting:
                 continue
             del waiting[path]
+            judged[path] = Judged(one.pod, self._was_late(path))
             if path in unconfined or one.is_narrowed:
                 scope = Scope.CONTAINER if promises[path].container else Scope.POD
                 after_s = {phase: at - one.created_at for phase, at in {**one.reached, Phase.VERIFIED: now}.items()}
                 confined.append(Confined(scope, after_s))
-        return replace(self, waiting=waiting), confined
+        return replace(self._judging(judged), waiting=waiting), confined
+
+    def _is_judged(self, path: CgroupPath) -> bool:
+        return container(path).id in self.judged
+
+    def _was_late(self, path: CgroupPath) -> bool:
+        verdict = self.judged.get(container(path).id or "")
+        return verdict is not None and verdict.is_late
+
+    def _judging(self, verdicts: Mapping[CgroupPath, Judged]) -> "Newcomers":
+        by_id = {one: verdict for path, verdict in verdicts.items() if (one := container(path).id)}
+        return replace(self, judged={**self.judged, **by_id}) if by_id else self
 
 
 def promises(node: Node, ledger: Ledger, waiting: Collection[CgroupPath]) -> dict[CgroupPath, Promise]:
@@ -201,20 +263,6 @@ def promises(node: Node, ledger: Ledger, waiting: Collection[CgroupPath]) -> dic
                 if (name := node.names.get(one.id or "")) and one.path in sets:
                     found[one.path] = Promise(sets[one.path], entry.cpus, name)
     return found
-
-
-def unseen(passed: Iterable[CgroupPath], newcomers: Newcomers, node: Node, ledger: Ledger) -> Iterator[Late]:
-    """Containers that came and went between two looks, *passed*: who can say any more that their programs did not run?
-
-    Nor is there a name to them: they are late where the pod was not confined, or has slices.
-    """
-    pods = {pod.path: pod.uid for pod in node.tree.pods.values()}
-    for path in passed:
-        entry = ledger.entries.get(pods.get(parent(path), PodUid("")))
-        if entry and entry.cpus and path not in (newcomers.there or ()):
-            promise = Promise(CpuSet() if entry.slices else entry.cpus, entry.cpus)
-            if late := _outside(entry.uid, promise, effective(parent(path), node.held)):
-                yield late
 
 
 def effective(path: CgroupPath, held: Held) -> CpuSet:

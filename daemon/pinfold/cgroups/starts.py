@@ -29,10 +29,11 @@ class Cgroups(Protocol):
 def has_run(fs: Cgroups, path: CgroupPath, proc: Path = Path("/proc")) -> bool:
     """Whether a program of the container in cgroup *path* runs.
 
-    Also where its processes lie in a PID namespace that we do not see (no hostPID): nobody can say that it does not.
+    Also where nobody can say that it did not: its processes lie in a PID namespace that we do not see (no hostPID), or
+    the cgroup is gone.
     """
     pids = _pids(fs, path)
-    return "0" in pids or any(_is_program(proc / pid, proc) for pid in pids)
+    return fs.read(path, File.PROCS) is None or "0" in pids or any(_is_program(proc / pid, proc) for pid in pids)
 
 
 def _pids(fs: Cgroups, path: CgroupPath) -> list[str]:

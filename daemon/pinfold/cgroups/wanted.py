@@ -42,7 +42,8 @@ def wanted(node: Node, ledger: Ledger, node_shared: CpuSet) -> Layout:
         yield from controllers(node, placed)
         yield from returns(node, others)
 
-    return Layout(merged(pieces()), shared, shrunk)
+    room = (shared - node.reserved) or shared
+    return Layout(merged(pieces()), shared, shrunk, room if shrunk else CpuSet())
 
 
 def _held_by_sets(node: Node, entries: Mapping[PodCgroup, PodEntry]) -> dict[PodCgroup, PodEntry]:

@@ -123,6 +123,8 @@ class Pod:
     """RFC 3339, ``status.startTime`` or ``creationTimestamp``: older pods are placed first."""
     container_ids: Mapping[str, str] = field(default_factory=dict)
     """Runtime's 64 hex id → container name, as far as the status tells."""
+    ended: Mapping[str, str] = field(default_factory=dict)
+    """The same, of containers whose program has ended: each container's last."""
     owner: str = ""
     """Kind and name of the controller, ``ReplicaSet/web-5f``; empty where there is none."""
     resize_pending: str = ""

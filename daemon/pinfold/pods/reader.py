@@ -131,7 +131,8 @@ def _pod(root: Field, uid: PodUid) -> Pod:
         deleting=bool(metadata["deletionTimestamp"]),
         static=bool(metadata["annotations"][CONFIG_HASH]),
         started_at=_time(status["startTime"]) or _time(metadata["creationTimestamp"]),
-        container_ids=_container_ids(status, asked.containers),
+        container_ids=_container_ids(status, asked.containers, lambda one: (one,)),
+        ended=_container_ids(status, asked.containers, _ends),
         owner=_owner(metadata),
         resize_pending=asked.resize_pending,
     )
@@ -142,15 +143,22 @@ def _time(field: Field) -> str:
     return field.text() if _TIME.fullmatch(field.text()) else ""
 
 
-def _container_ids(status: Field, containers: tuple[Container, ...]) -> Mapping[str, str]:
+def _container_ids(
+    status: Field, containers: tuple[Container, ...], places: Callable[[Field], tuple[Field, ...]]
+) -> Mapping[str, str]:
+    """Runtime's id → name, by the *places* in a container's status where an id is."""
     names = {one.name for one in containers}
     found: dict[str, str] = {}
     for key in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
         for one in status[key].items():
-            match = _CONTAINER_ID.fullmatch(one["containerID"].text())
-            if match and one["name"].text() in names:
-                found[match[1]] = one["name"].text()
+            for place in places(one) if one["name"].text() in names else ():
+                if match := _CONTAINER_ID.fullmatch(place["containerID"].text()):
+                    found[match[1]] = one["name"].text()
     return found
+
+
+def _ends(status: Field) -> tuple[Field, ...]:
+    return status["lastState"]["terminated"], status["state"]["terminated"]
 
 
 def _owner(metadata: Field) -> str:

@@ -34,9 +34,12 @@ _Shape = Mapping[str, "_Shape"] | tuple[str, ...] | None
 _WHOLE: Final = None
 
 _CONTAINER: Final[_Shape] = {"name": _WHOLE, "restartPolicy": _WHOLE, "resources": _WHOLE}
+_STATE: Final[_Shape] = {"terminated": {"containerID": _WHOLE}}
 _CONTAINER_STATUS: Final[_Shape] = {
     "name": _WHOLE,
     "containerID": _WHOLE,
+    "state": _STATE,
+    "lastState": _STATE,
     "allocatedResources": _WHOLE,
     "resources": _WHOLE,
 }

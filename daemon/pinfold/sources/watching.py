@@ -60,10 +60,13 @@ class Course:
     """The watch said something."""
 
     def listed(self, page: Page) -> "Course":
-        pages = {**self.pages, **page.objects}
+        pages = {**self.pages, **{uid: self._kept(uid, pod) for uid, pod in page.objects.items()}}
         if page.token:
             return replace(self, ask=List(self.ask.version, page.token), pages=pages, pause_s=0.0)
-        changed = not self.pods.synced or _differ(self.pods.objects, pages)
+        before = self.pods.objects
+        changed = (
+            not self.pods.synced or before.keys() != pages.keys() or any(before[uid] is not pages[uid] for uid in pages)
+        )
         return replace(
             self,
             ask=Watch(page.version),
@@ -81,19 +84,27 @@ class Course:
 
     def told(self, event: Event) -> "Course":
         objects = self.pods.objects
-        if event.change is Change.DELETED:
-            objects = {uid: pod for uid, pod in objects.items() if uid != event.uid}
-        elif event.change is not Change.BOOKMARK:
-            objects = {**objects, event.uid: event.pod}
+        match event.change:
+            case Change.DELETED if event.uid in objects:
+                objects = {uid: pod for uid, pod in objects.items() if uid != event.uid}
+            case Change.ADDED | Change.MODIFIED if (pod := self._kept(event.uid, event.pod)) is not objects.get(
+                event.uid
+            ):
+                objects = {**objects, event.uid: pod}
         return replace(
             self,
             ask=Watch(event.version),
             pods=replace(self.pods, objects=objects, resource_version=event.version),
-            changes=self.changes + (objects is not self.pods.objects and _differ(self.pods.objects, objects)),
+            changes=self.changes + (objects is not self.pods.objects),
             failures=0,
             expired=0,
             heard=True,
         )
+
+    def _kept(self, uid: str, pod: RawPod) -> RawPod:
+        """Who changed in nothing that Pinfold reads stays the object that he was: so nobody reads it again."""
+        before = self.pods.objects.get(uid)
+        return before if before is not None and _unversioned(before) == _unversioned(pod) else pod
 
     def ended(self, ending: Ending, lasted_s: float, draw: float) -> "Course":
         """What follows when a request failed or a watch is over; *draw* is a random number from 0 to 1."""
@@ -147,12 +158,6 @@ class Course:
 
 def _pause_s(failures: int, draw: float) -> float:
     return min(FIRST_PAUSE_S * 2.0 ** min(failures, 10), LONGEST_PAUSE_S) * (1 + draw) / 2
-
-
-def _differ(before: Mapping[str, RawPod], after: Mapping[str, RawPod]) -> bool:
-    return before.keys() != after.keys() or any(
-        pod is not before[uid] and _unversioned(pod) != _unversioned(before[uid]) for uid, pod in after.items()
-    )
 
 
 def _unversioned(pod: RawPod) -> RawPod:
