@@ -148,13 +148,22 @@ def test_a_pod_that_owns_nothing_is_left_to_the_loop(tree: Tree) -> None:
     assert [one.newborn.path for one in taken(tree, 1)] == [ENGINE]
 
 
-def test_where_only_cpusets_keep_others_off_an_unknown_pods_container_runs_where_nobody_owns(tree: Tree) -> None:
-    tree.running.add(LONELY)
-    tree.narrowing.decided(replace(STANDING, shared=CpuSet.parse("0-1,6-15")))
+def test_where_only_cpusets_keep_others_off_an_unknown_pods_container_runs_where_nobody_owns_until_it_is_known(
+    tree: Tree,
+) -> None:
+    shared = CpuSet.parse("0-1,6-15")
+    tree.narrowing.decided(replace(STANDING, shared=shared))
     tree.make(LONELY, "app")
     until(lambda: tree.cpus(LONELY) == "0-1,6-15")
     assert taken(tree, 1)[0].late is None, "it was promised nothing"
     assert not tree.narrowing.was_in_time(LONELY), "nor is it in time, should its pod own CPUs"
+    (tree.mount / LONELY / "cpuset.cpus.effective").write_text("0-1,6-15")
+    own = PodEntry(
+        uid(2), "test", "p2", CpuSet(), containers=(ContainerEntry("app", Isolation.CONTAINER, CpuSet.parse("6")),)
+    )
+    tree.narrowing.decided(replace(STANDING, ledger=Ledger({**LEDGER.entries, uid(2): own}), shared=shared))
+    until(lambda: tree.cpus(LONELY) == "6")
+    until(lambda: tree.narrowing.was_in_time(LONELY))
 
 
 @pytest.mark.parametrize(

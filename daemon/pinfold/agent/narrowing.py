@@ -177,6 +177,8 @@ class Narrowing:
             if (newborn := standing.given(path, bundle.name if bundle else "")) is None:
                 continue
             before = CpuSet.parse(self._fs.read(path, File.CPUS_EFFECTIVE) or "")
+            if not newborn.is_promised and before and before <= newborn.cpus:
+                continue  # kept off the pools; it waits for what its pod may yet be given
             try:
                 self._fs.write(path, File.CPUS, str(newborn.cpus))
             except CgroupGoneError:  # or its controller is not enabled yet
@@ -186,9 +188,11 @@ class Narrowing:
                 log.warning("newborn.left", cgroup=path, reason=str(error))
                 continue
             written_at = self._now()
-            del self._waiting[path]
-            late = self._late(newborn, before)
-            self._narrowed[path] = newborn.is_promised and late is None
+            if newborn.is_promised:
+                del self._waiting[path]
+                self._narrowed[path] = (late := self._late(newborn, before)) is None
+            else:
+                late = None
             self._done.put(Narrowed(newborn, seen_at, written_at, late))
         if len(self._narrowed) > 2 * _REMEMBERED:
             self._narrowed = dict(list(self._narrowed.items())[-_REMEMBERED:])
@@ -196,7 +200,7 @@ class Narrowing:
 
     def _late(self, newborn: Newborn, before: CpuSet) -> Late | None:
         """Whether it could be on more than it is given, *before*; who began amid the write counts."""
-        if before <= newborn.cpus or not newborn.is_promised or not self._has_run(newborn.path):
+        if before <= newborn.cpus or not self._has_run(newborn.path):
             return None
         return Late(newborn.pod, newborn.name, bool(newborn.pool) and not before <= newborn.pool)
 
