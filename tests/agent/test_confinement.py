@@ -88,6 +88,25 @@ def test_a_program_that_runs_before_its_container_is_narrowed_is_late_once(bench
     assert late(bench.turn().counters) == (0, 1)
 
 
+def test_a_program_that_begins_amid_the_writes_is_late_whichever_came_first(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.put(named(pod(1, 4, engine=3)))
+    bench.appear(1)
+    bench.turn()
+    begin(bench, ENGINE)
+    write = bench.fs.write
+
+    def and_it_begins(path: CgroupPath, file: str, value: str) -> None:
+        write(path, file, value)
+        if path == ENGINE:
+            bench.fs.running.add(ENGINE)
+
+    monkeypatch.setattr(bench.fs, "write", and_it_begins)
+    assert late(bench.turn().counters) == (0, 1)
+    assert late(bench.turn().counters) == (0, 1), "it is told once"
+
+
 def test_a_program_that_runs_before_its_pod_is_known_is_outside_its_pool(bench: Bench) -> None:
     """The watch lags: until then its cgroup is in the node shared pool."""
     bench.appear(1)

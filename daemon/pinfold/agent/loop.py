@@ -389,7 +389,10 @@ class Agent:
             node, decided.ledger, decided.node_shared, layout, self._books.kept, commit, written
         )
         self._narrowing.settled(standing)
-        self._newcomers, confined = self._newcomers.verified(promised, unmade, enforced.drift, self._now())
+        self._newcomers, confined, amid = self._newcomers.verified(
+            promised, unmade, enforced.drift, self._was_too_early, self._now()
+        )
+        self._chronicle.started(amid, known)
         self._chronicle.confined(confined)
         contested = self._be_patient(drifted, enforced, view)
         self._chronicle.enforced(enforced, drifted, known, self._patience.fought)

@@ -107,6 +107,8 @@ class Newcomers:
     """Pods that came since the first look, but for those that are known and own nothing."""
     judged: Mapping[str, Judged] = field(default_factory=dict)
     """The runtime's ids of the containers that were judged, as long as their pods are there."""
+    unstarted: Mapping[CgroupPath, Late] = field(default_factory=dict)
+    """Whose program did not run yet right before the writes, outside of what it is promised."""
 
     def met(
         self,
@@ -169,14 +171,16 @@ class Newcomers:
     ) -> tuple["Newcomers", list[Late]]:
         """Whose program runs already, outside of what it is promised. To be asked right before the writes."""
         found: dict[CgroupPath, Late] = {}
+        unstarted: dict[CgroupPath, Late] = {}
         for path, one in self.waiting.items():
             promise = promises.get(path)
             if promise is None or not promise.container or one.is_narrowed or self._is_judged(path):
                 continue
             outside = _outside(one.pod, promise, effective(path, held))
-            if outside and has_run(path):
-                found[path] = outside
-        return self._judging({path: Judged(one.pod, True) for path, one in found.items()}), list(found.values())
+            if outside:
+                (found if has_run(path) else unstarted)[path] = outside
+        after = self._judging({path: Judged(one.pod, True) for path, one in found.items()})
+        return replace(after, unstarted=unstarted), list(found.values())
 
     def passed(self, paths: Iterable[CgroupPath], node: Node, ledger: Ledger) -> tuple["Newcomers", list[Late]]:
         """Containers that came and went between two looks: who can say any more that their programs did not run?
@@ -220,21 +224,31 @@ class Newcomers:
         return replace(self, waiting=waiting)
 
     def verified(
-        self, promises: Promises, before: Iterable[Drift], after: Iterable[Drift], now: float
-    ) -> tuple["Newcomers", list[Confined]]:
-        """Who is confined now: no CPUs of his drift *after* the writes. Who was so *before*, too, is not measured."""
+        self,
+        promises: Promises,
+        before: Iterable[Drift],
+        after: Iterable[Drift],
+        has_run: Callable[[CgroupPath], bool],
+        now: float,
+    ) -> tuple["Newcomers", list[Confined], list[Late]]:
+        """Who is confined now: no CPUs of his drift *after* the writes. Who was so *before*, too, is not measured.
+
+        Whose program began amid the writes is late, whichever came first.
+        """
         waiting, confined, judged = dict(self.waiting), [], dict[CgroupPath, Judged]()
+        amid = {path: late for path, late in self.unstarted.items() if path in waiting and has_run(path)}
         unconfined, drifting = ({one.path for one in drift if one.file in _CPUS} for drift in (before, after))
         for path, one in self.waiting.items():
             if path not in promises or path in drifting:
                 continue
             del waiting[path]
-            judged[path] = Judged(one.pod, self._was_late(path))
+            judged[path] = Judged(one.pod, path in amid or self._was_late(path))
             if path in unconfined or one.is_narrowed:
                 scope = Scope.CONTAINER if promises[path].container else Scope.POD
                 after_s = {phase: at - one.created_at for phase, at in {**one.reached, Phase.VERIFIED: now}.items()}
                 confined.append(Confined(scope, after_s))
-        return replace(self._judging(judged), waiting=waiting), confined
+        late = [one for path, one in amid.items() if path in judged]
+        return replace(self._judging(judged), waiting=waiting, unstarted={}), confined, late
 
     def _is_judged(self, path: CgroupPath) -> bool:
         return container(path).id in self.judged
