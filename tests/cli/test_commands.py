@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,13 +13,10 @@ from jsonschema import Draft202012Validator
 from tests.report.samples import picture
 
 from pinfold import __version__
-from pinfold.cli.configuration import node_policy
 from pinfold.cli.described import commands
-from pinfold.config import DEFAULT_PATH, Config, policy
 from pinfold.report.http import Endpoint
 from pinfold.report.routes import Readings
 from pinfold.report.snapshot import Snapshot
-from pinfold.topology.shape import shaped
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "docs/status.schema.json").read_text())
@@ -169,21 +165,18 @@ def test_asking_the_daemon_imports_none_of_its_libraries(daemon: Daemon, command
     assert not {name for name in modules if name.startswith(("pinfold.agent", "pinfold.planning.planner"))}
 
 
-@pytest.mark.skipif(DEFAULT_PATH.is_file(), reason=f"this machine has a configuration at {DEFAULT_PATH}")
-def test_a_plan_without_configuration_needs_yaml_and_nothing_more(tmp_path: Path) -> None:
-    file = tmp_path / "pod.yaml"
-    file.write_text("metadata: {name: a}\nspec: {containers: [{name: a}]}\n")
-    modules = imported("plan", "--pods", str(file), "--machine", "2x8x2")
-    assert modules & HEAVY == {"yaml"}
-    assert not modules & {"http.client", "tarfile", "tempfile"}
-
-
-@pytest.mark.parametrize("machine", ["1x2x1", "2x8x2"])
-def test_a_plan_without_configuration_has_the_policy_of_an_empty_one(machine: str) -> None:
-    topology = shaped(machine)
-    options = Namespace(config=None, set=[])
-    if not DEFAULT_PATH.is_file():
-        assert node_policy(options, topology) == policy(Config(), topology)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("plan", "--pods", str(ROOT / "tests/vm/workloads/match-engine.yaml"), "--machine", "2x8x2"),
+        ("config", "check"),
+        ("verify", "--set", "cgroupMount=/nowhere"),
+        ("release", "--dry-run", "--set", "cgroupMount=/nowhere"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_what_reads_a_configuration_needs_yaml_and_nothing_more(arguments: tuple[str, ...]) -> None:
+    assert imported(*arguments) & {*HEAVY, "http.client", "tarfile", "tempfile"} == {"yaml"}
 
 
 def test_a_closed_pipe_ends_a_command_without_a_traceback(daemon: Daemon) -> None:

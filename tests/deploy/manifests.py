@@ -28,15 +28,15 @@ _TOP = """\
 
 
 @cache
-def kustomized(name: str) -> str:
-    """As kustomize builds it; skips the test where there is none."""
+def kustomized(name: str, deploy: Path = DEPLOY) -> str:
+    """As kustomize builds it, of a copy of *deploy* too; skips the test where there is no kustomize."""
     if shutil.which("kustomize"):
         build = ["kustomize", "build"]
     elif shutil.which("kubectl"):
         build = ["kubectl", "kustomize"]
     else:
         pytest.skip("neither kustomize nor kubectl here")
-    return subprocess.run([*build, DEPLOY / name], capture_output=True, text=True, check=True).stdout
+    return subprocess.run([*build, deploy / name], capture_output=True, text=True, check=True).stdout
 
 
 def built(name: str) -> list[Manifest]:

@@ -1,12 +1,14 @@
 """What is deployed: each manifest against the Kubernetes schemas, and all of them against each other and the code."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
 import yaml
-from tests.deploy.manifests import DEPLOY, FLAT, OVERLAYS, SCHEMA, Manifest, built, config_keys, named
+from tests.deploy.manifests import DEPLOY, FLAT, OVERLAYS, SCHEMA, Manifest, built, config_keys, kustomized, named
 
 from pinfold import __version__
 from pinfold.cli.main import parser
@@ -14,6 +16,7 @@ from pinfold.config import Config, MetricsAuthentication, load
 from pinfold.report.events import CONTROLLER
 from pinfold.sources.bundles import DEFAULT_PLACES
 
+README = DEPLOY.parent / "README.md"
 VERSIONS = ("1.25", "1.29", "1.34", "1.37")
 
 
@@ -53,6 +56,17 @@ def config(container: Manifest) -> Config:
             value = value.replace(f"$({name})", known)
         environment[variable["name"]] = value
     return load(DEPLOY / "base/config.yaml", environment)
+
+
+def test_the_readmes_line_names_the_registry(tmp_path: Path) -> None:
+    (line, file), *more = re.findall(r"^\$ echo '(.*)' >> deploy/(\S+)$", README.read_text(), re.MULTILINE)
+    assert not more
+    deploy = shutil.copytree(DEPLOY, tmp_path / "deploy")
+    with (deploy / file).open("a") as kustomization:
+        kustomization.write(f"{line}\n")
+    manifests: list[Manifest] = list(yaml.safe_load_all(kustomized("base", deploy)))
+    (container,) = named("DaemonSet", manifests)["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"REGISTRY/pinfold:{__version__}"
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from pinfold import __version__
-from pinfold.cli import configuration
+from pinfold.cli.configuration import configured
 from pinfold.cli.explain import explained
 from pinfold.cli.machine import machine
 from pinfold.cli.output import say, say_json
 from pinfold.cli.terminal import Ink, Line, Span, paragraph
 from pinfold.cli.view import shown
 from pinfold.cli.whatif import WhatIfError, changes_json, changes_told, fit_json, fit_told, resizes
+from pinfold.config import policy
 from pinfold.errors import PinfoldError
 from pinfold.planning.ledger import Ledger
 from pinfold.planning.planner import Plan, World, plan
@@ -71,7 +72,7 @@ class Answer:
 def main(options: Namespace) -> int:
     bundle = _bundle(options) if options.bundle else None
     topology = machine(options.sysfs or options.bundle)
-    node_policy, warnings = bundle.policy(topology) if bundle else configuration.node_policy(options, topology)
+    node_policy, warnings = bundle.policy(topology) if bundle else policy(configured(options), topology)
     manifests, faults = _manifests([*options.pods, *options.add])
     there, invalid = _read(manifests, options.pods)
     added, more_invalid = _read(manifests, options.add)
