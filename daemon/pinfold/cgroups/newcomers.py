@@ -187,9 +187,11 @@ class Newcomers:
 
         Nor is there a name to them: they are late where the pod was not confined, or has slices.
         """
+        if not (gone := tuple(paths)):
+            return self, []
         pods = {pod.path: pod.uid for pod in node.tree.pods.values()}
         found: dict[CgroupPath, Late | None] = {}
-        for path in paths:
+        for path in gone:
             entry = ledger.entries.get(pods.get(parent(path), PodUid("")))
             if entry and entry.cpus and path not in (self.there or ()) and not self._is_judged(path):
                 promise = Promise(CpuSet() if entry.slices else entry.cpus, entry.cpus)
