@@ -1,6 +1,7 @@
 """Containers that are narrowed as soon as their cgroups appear: real inotify, real files, a directory for the tree."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -181,6 +182,17 @@ def test_one_whose_program_runs_already_is_told_so(tree: Tree, ran_on: str, late
     tree.narrowing.decided(STANDING)
     assert taken(tree, 1)[0].late == late
     assert tree.narrowing.was_in_time(ENGINE) == (late is None)
+
+
+def test_whoever_was_in_time_was_so_though_it_is_gone(tree: Tree) -> None:
+    """The loop may look only then."""
+    tree.narrowing.decided(STANDING)
+    tree.make(ENGINE, "engine")
+    until(lambda: tree.cpus(ENGINE) == "2-4")
+    shutil.rmtree(tree.mount / ENGINE)
+    tree.make(PROXY, "proxy")
+    until(lambda: tree.cpus(PROXY) == "5")
+    assert tree.narrowing.was_in_time(ENGINE)
 
 
 def test_a_pod_that_appears_later_is_watched_at_once(tree: Tree) -> None:

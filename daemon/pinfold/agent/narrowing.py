@@ -151,7 +151,6 @@ class Narrowing:
             if change.happening is Happening.REMOVED:
                 self._pods.discard(path)
                 self._waiting.pop(path, None)
-                self._narrowed.pop(path, None)
             elif change.happening is Happening.CREATED and change.path in standing.holders:
                 self._pods.add(path)
             elif change.happening is Happening.CREATED and path not in settled:
