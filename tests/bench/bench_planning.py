@@ -63,6 +63,13 @@ class Half:
     ledger: Ledger = NOBODY
     """Empty where the machine was not filled by plans."""
 
+    @classmethod
+    def of(cls, topology: Topology, pods: tuple[Pod, ...]) -> "Half":
+        """Filled by a plan of *pods*."""
+        ledger = plan(World(topology, policy_of(topology), pods), Ledger()).ledger
+        blocks = [block for entry in ledger.entries.values() for block in entry.blocks]
+        return cls(topology, topology.online - ledger.owned, empty_books(topology, {}).booked(blocks), pods, ledger)
+
     @property
     def per_node(self) -> int:
         return len(self.topology.cpus) // len(self.topology.nodes)
@@ -117,9 +124,7 @@ def packed(topology: Topology) -> Half:
         cpus = min(chance.choice([2, 2, 4, per_node // 4, per_node // 2]), left)
         pods.append(sized(cpus, per_node, number=len(pods) + 1))
         left -= cpus
-    ledger = plan(World(topology, policy_of(topology), tuple(pods)), Ledger()).ledger
-    blocks = [block for entry in ledger.entries.values() for block in entry.blocks]
-    return Half(topology, topology.online - ledger.owned, empty_books(topology, {}).booked(blocks), tuple(pods), ledger)
+    return Half.of(topology, tuple(pods))
 
 
 def median_ms(run: Callable[[], object]) -> float:

@@ -9,6 +9,7 @@ import json
 import os
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,18 @@ class FileCgroups(Cgroupfs):
     def __init__(self, mount: Path, spare: Path, online: CpuSet) -> None:
         super().__init__(mount)
         self._spare, self._online = spare / "draft", online
-        self._partitions: dict[CgroupPath, CpuSet] = {}
+        self._mems = self.read(ROOT, File.MEMS_EFFECTIVE) or ""
+        self._partitions = dict(self._found(KUBEPODS))
         self._lock = threading.Lock()
         self.kernel_s = 0.0
         """CPU time of the stand-in."""
+
+    def _found(self, outer: CgroupPath) -> Iterator[tuple[CgroupPath, CpuSet]]:
+        """Partitions that were made before this process began."""
+        for path in (below(outer, name) for name in self.children(outer)):
+            if self.read(path, File.PARTITION) == "root":
+                yield path, CpuSet.parse(self.read(path, File.EXCLUSIVE) or "")
+            yield from self._found(path)
 
     def write(self, path: CgroupPath, file: str, value: str) -> None:
         super().write(path, file, value.removeprefix("+"))
@@ -52,6 +61,8 @@ class FileCgroups(Cgroupfs):
         with self._lock:
             if file in {File.PARTITION, File.EXCLUSIVE}:
                 self._owned(path)
+            elif file == File.MEMS:
+                self._put(path, File.MEMS_EFFECTIVE, self.read(path, File.MEMS) or self._mems)
             elif file == File.CPUS and parent(path) in self._partitions:
                 self._run_on(path, self._partitions[parent(path)])
 
@@ -85,22 +96,23 @@ class FileNode:
     """A machine, its cgroups and its manifests below *root*."""
 
     root: Path
-    online: CpuSet
-    mems: str
+
+    @property
+    def online(self) -> CpuSet:
+        return CpuSet.parse((self.root / "sys/devices/system/cpu/online").read_text())
 
     @classmethod
     def boot(cls, root: Path, sockets: int = 2, nodes_per_socket: int = 1, cores: int = 32) -> "FileNode":
         """*cores* of two threads in each NUMA node."""
         write_machine(root, sockets=sockets, nodes_per_socket=nodes_per_socket, cores=cores, threads=2)
-        nodes = sockets * nodes_per_socket
-        node = cls(root, CpuSet.of(range(nodes * cores * 2)), f"0-{nodes - 1}")
+        node = cls(root)
         (root / "manifests").mkdir()
         for path in (ROOT, *HOST, KUBEPODS, *(below(KUBEPODS, f"{stem}.slice") for stem in QOS.values())):
             node._cgroup(path)
         (root / "mount" / File.ISOLATED).write_text("\n")
         return node
 
-    def config(self, **sources: Any) -> Config:  # noqa: ANN401
+    def config(self, **settings: Any) -> Config:  # noqa: ANN401
         return config_of(
             {
                 "nodeName": "here",
@@ -111,16 +123,21 @@ class FileNode:
                     "manifests": {"path": str(self.root / "manifests")},
                     "kubelet": {"rootDir": str(self.root / "kubelet")},
                     "apiServer": {"enabled": False},
-                    **sources,
                 },
+                **settings,
             }
         )
 
-    def agent(self) -> tuple[Agent, FileCgroups, StateDirectory]:
-        config = self.config()
-        fs = FileCgroups(self.root / "mount", self.root, self.online)
-        state = StateDirectory(Path(config.state_dir))
-        return Agent(config, state, NodeCgroups(config, fs, lambda _: False)), fs, state
+    def cgroups(self) -> FileCgroups:
+        return FileCgroups(self.root / "mount", self.root, self.online)
+
+    def agent(self, fs: FileCgroups, state: StateDirectory, **settings: Any) -> Agent:  # noqa: ANN401
+        """*settings*: as in the configuration."""
+        config = self.config(**settings)
+        return Agent(config, state, NodeCgroups(config, fs, lambda _: False))
+
+    def state(self) -> StateDirectory:
+        return StateDirectory(self.root / "state")
 
     def start(self, number: int, cpus: int = 0) -> CgroupPath:
         """A pod that runs: its manifest, its cgroup, a sandbox and its containers; *cpus*: it owns so many."""
@@ -148,7 +165,7 @@ class FileNode:
             File.EXCLUSIVE: "",
             File.PARTITION: "member",
             File.MEMS: "",
-            File.MEMS_EFFECTIVE: self.mems,
+            File.MEMS_EFFECTIVE: (self.root / "sys/devices/system/node/online").read_text().strip(),
             File.PROCS: str(os.getpid()) if is_container else "",
             File.EVENTS: "populated 1\nfrozen 0",
             File.CPU_MAX: "max 100000",

@@ -157,7 +157,7 @@ class NodeCgroups:
     ) -> Node:
         """Read everything that a layout depends on, as far as it may have changed."""
         owners = [path for uid in ledger.entries if uid in tree.pods for path in tree.pods[uid].paths]
-        known = self.known.held(watch.outer(tree), watch.inner(tree, ledger, found), owners, tree.outsiders)
+        known = self.known.held(watch.outer(tree), watch.inner(tree, ledger, found), owners)
         state = searched(self.fs, known, topology.online)
         return Node(
             tree=tree,

@@ -44,7 +44,7 @@ from pinfold.cgroups.newcomers import Newcomers, promises
 from pinfold.cgroups.numa_stat import Bytes
 from pinfold.cgroups.partitions import held_by_others
 from pinfold.cgroups.paths import ROOT, CgroupPath, File
-from pinfold.cgroups.tree import NoTree
+from pinfold.cgroups.tree import NoTree, Tree
 from pinfold.cgroups.verify import Drift, verify
 from pinfold.cgroups.wanted import wanted
 from pinfold.config import Config
@@ -108,6 +108,8 @@ class Agent:
         self._decided: tuple[tuple[object, ...], Plan] | None = None
         """The same by what that was made of, where all of it rings when it changes."""
         self._view: View | None = None
+        self._heard: Tree | None = None
+        """What rings when it changes."""
         self._showing = Showing()
         self._layout = Layout()
         self._newcomers = Newcomers()
@@ -240,6 +242,8 @@ class Agent:
         pods, invalid = self.sources.pods()
         self._chronicle.invalid(invalid)
         tree = self._cgroups.discover()
+        if isinstance(tree, Tree) and tree is not self._heard and self._listen(tree, self._books.checkpoint.ledger):
+            tree = self._cgroups.discover()  # what is read from now on is kept: it rings when it changes
         if isinstance(tree, NoTree):
             world = World(self._machine.topology, self._machine.policy, active(pods))
             decided = plan(world, self._books.checkpoint.ledger)
@@ -282,10 +286,16 @@ class Agent:
         if self._due or self._snapshot is None:
             self._memory = self._cgroups.memory(tree, decided.ledger)
         self._publish(began, pods, invalid, decided, kernel, mode, peace.reason)
-        watched = watch.watched(tree, decided.ledger, self._books.kept.files, enforced.node.enforcement)
-        partitions = {path for path, want in enforced.layout.wants.items() if want.partition not in {None, Kind.MEMBER}}
+        return self._listen(tree, decided.ledger)
+
+    def _listen(self, tree: Tree, ledger: Ledger) -> bool:
+        """Have what changes in the cgroups ring; whether more of some is heard than before, so that they are looked
+        at once more."""
+        watched = watch.watched(tree, ledger, self._books.kept.files, self._capability.enforcement)
+        partitions = {path for path, want in self._layout.wants.items() if want.partition not in {None, Kind.MEMBER}}
         again = self.sources.watch(watched, self._patience.muted, partitions)
         self._cgroups.known.hear(self.sources.heard, self.sources.listed)
+        self._heard = tree
         return again
 
     def _was_too_early(self, path: CgroupPath) -> bool:

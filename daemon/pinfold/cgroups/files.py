@@ -15,6 +15,7 @@ from pinfold.cgroups.paths import ROOT, CgroupPath, base, parent
 from pinfold.errors import PinfoldError
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_BYTES = 1 << 20
 _PAGE_BYTES = 1 << 12
 """The kernel gives no more at once; less by a line at most, while there is more."""
@@ -88,11 +89,17 @@ class Cgroupfs:
         """The texts of those of *files* that are there."""
         texts: dict[str, str] = {}
         with suppress(CgroupGoneError), self._directory(path) as directory:
-            for file in files:
+            for file in files:  # this is most of what a look does: hence neither `suppress` nor a function
                 try:
-                    texts[file] = _read(directory, path, file)
-                except CgroupGoneError:  # not `suppress`: this is most of what a look does
-                    continue
+                    fd = os.open(file, _FILE, dir_fd=directory)
+                    try:
+                        texts[file] = _whole(fd).decode(errors="surrogateescape").removesuffix("\n")
+                    finally:
+                        os.close(fd)
+                except OSError as error:
+                    # EOPNOTSUPP: cgroup.procs of a threaded or "domain invalid" cgroup cannot be read.
+                    if error.errno not in {errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP}:
+                        raise ReadRefusedError(f"{path or '/'}/{file} cannot be read: {error.strerror}") from error
         return texts
 
     def write(self, path: CgroupPath, file: str, value: str) -> None:
@@ -157,23 +164,12 @@ class Cgroupfs:
         return fd
 
 
-def _read(directory: int, path: CgroupPath, file: str) -> str:
-    try:
-        fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-        try:
-            return _whole(fd).decode(errors="surrogateescape").removesuffix("\n")
-        finally:
-            os.close(fd)
-    except OSError as error:
-        # EOPNOTSUPP: cgroup.procs of a threaded or "domain invalid" cgroup cannot be read.
-        if error.errno in {errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP}:
-            raise CgroupGoneError(f"{path or '/'}/{file} is gone") from error
-        raise ReadRefusedError(f"{path or '/'}/{file} cannot be read: {error.strerror}") from error
-
-
 def _whole(fd: int) -> bytes:
     """All that a control file holds: mostly one read. Lines are short, a list of CPUs is a single piece."""
-    pieces = [os.read(fd, _PAGE_BYTES)]
+    first = os.read(fd, _PAGE_BYTES)
+    if len(first) <= _PAGE_BYTES // 2:
+        return first
+    pieces = [first]
     while len(pieces[-1]) > _PAGE_BYTES // 2 and sum(map(len, pieces)) < _MAX_BYTES:
         pieces.append(os.read(fd, _PAGE_BYTES))
     return b"".join(pieces)

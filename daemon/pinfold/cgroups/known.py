@@ -13,7 +13,7 @@ from typing import Protocol
 
 from pinfold.cgroups.executor import Outcome
 from pinfold.cgroups.held import CpusetState, Held, Reading, held
-from pinfold.cgroups.paths import CgroupPath, File, below, parent
+from pinfold.cgroups.paths import ROOT, CgroupPath, File, below, parent
 from pinfold.cgroups.tree import Listing
 
 GLANCES = 6
@@ -103,21 +103,17 @@ class Known:
         return self._children[path]
 
     def held(
-        self,
-        outer: Iterable[CgroupPath],
-        inner: frozenset[CgroupPath],
-        owners: Iterable[CgroupPath] = (),
-        beside: Iterable[CgroupPath] = (),
+        self, outer: Iterable[CgroupPath], inner: frozenset[CgroupPath], owners: Iterable[CgroupPath] = ()
     ) -> Held:
-        """*outer* are the cgroups above pods, which are read each time; *inner* pods and containers.
+        """*outer* are the cgroups above pods and beside them; *inner* pods and containers.
 
-        *owners* are those of *inner* whose CPUs are nobody else's. What lies *beside* the way is read each time, too,
-        but after Pinfold's own writes only where these went. Those that are gone are left out. One that is as it was is
-        the same value as before.
+        The outer ones are read each time; but after Pinfold's own writes only the root, which has what pools have not,
+        and where these went. *owners* are those of *inner* whose CPUs are nobody else's. Those that are gone are left
+        out. One that is as it was is the same value as before.
         """
-        written = {path for path, _ in self._ours}
-        stands = {path: self._outer[path] for path in beside if written and path in self._outer.keys() - written}
-        now = {**self._same(held(self._fs, (*outer, *(one for one in beside if one not in stands)))), **stands}
+        written = {ROOT, *(path for path, _ in self._ours)} if self._ours else self._outer.keys()
+        stands = {path: self._outer[path] for path in outer if path in self._outer and path not in written}
+        now = {**stands, **self._same(held(self._fs, (path for path in outer if path not in stands)))}
         for path, state in now.items():
             if state is not (before := self._outer.get(path)):
                 self._forget_below(path, before, state, owners)

@@ -9,12 +9,12 @@ from pinfold.planning.ledger import Ledger
 
 def read(tree: Tree, ledger: Ledger, found: Found) -> tuple[CgroupPath, ...]:
     """The cgroups whose files a layout depends on: all but the containers that Pinfold never wrote to."""
-    return (*outer(tree), *tree.outsiders, *sorted(inner(tree, ledger, found)))
+    return (*outer(tree), *sorted(inner(tree, ledger, found)))
 
 
 def outer(tree: Tree) -> tuple[CgroupPath, ...]:
-    """Of these, those above the pods."""
-    return (*tree.way, *tree.qos_slices.values())
+    """Of these, those above the pods, and beside their way."""
+    return (*tree.way, *tree.outsiders, *tree.qos_slices.values())
 
 
 def inner(tree: Tree, ledger: Ledger, found: Found) -> frozenset[CgroupPath]:
