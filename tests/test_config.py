@@ -153,6 +153,12 @@ def test_whatever_stands_at_a_key_is_of_its_kind_or_a_fault_that_names_it(key: P
         pytest.param(b"a: [", "no YAML", id="broken"),
         pytest.param(b"\xff\xfe", "cannot be read", id="no-text"),
         pytest.param(b"kind: KubeletConfiguration", "PinfoldConfiguration", id="another-kind"),
+        pytest.param(b"nodeName: 2026-13-45", "no YAML: month", id="a-date-that-is-none"),
+        pytest.param(b"minSharedCPUs: " + b"9" * 5000, "no YAML: ", id="a-number-without-end"),
+        pytest.param(b"nodeName: " + b"[" * 20000, "no YAML: ", id="a-nesting-without-end"),
+        pytest.param(b"report: &a {tlsCertFile: *a}", "tlsCertFile: an alias", id="an-alias-within-itself"),
+        pytest.param(b"a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n", r"b\.0: an alias", id="aliases-that-blow-up"),
+        pytest.param(b"nodeName: {2026-01-01: x}", "nodeName: .*datetime.*write text", id="a-key-that-is-no-text"),
     ],
 )
 def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, content: bytes, words: str) -> None:

@@ -119,8 +119,8 @@ def written(value: object) -> Any:  # noqa: ANN401
 def form_of(kind: Any) -> Form:  # noqa: ANN401
     """That of a single value."""
     if get_origin(kind) is Annotated:
-        (form,) = kind.__metadata__
-        return form if isinstance(form, Form) else form_of(kind.__origin__)
+        form: Form = kind.__metadata__[-1]
+        return form
     if get_origin(kind) is Literal:
         return words({word: word for word in get_args(kind)})
     if isinstance(kind, type) and issubclass(kind, StrEnum):

@@ -16,6 +16,7 @@ from pinfold.errors import PinfoldError
 
 DEFAULT_PATH: Final = Path("/etc/pinfold/config.yaml")
 MAX_FILE_BYTES: Final = 1 << 20
+_SHOWN: Final = 100
 
 
 class ConfigError(PinfoldError):
@@ -63,19 +64,25 @@ def _parsed(path: Path) -> tuple[dict[str, Any], dict[Place, int]]:
         loader = yaml.CSafeLoader(text)
         node = loader.get_single_node()
         lines: dict[Place, int] = {}
-        _note_lines(node, (), lines)
+        _note_lines(node, (), lines, set())
         data = loader.construct_document(node) if node else {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}. Name a readable file with --config.") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none
         raise ConfigError(f"{path} is no YAML: {error}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: the top level is no mapping. Begin with apiVersion: {API_VERSION}, kind: {KIND}.")
     return data, lines
 
 
-def _note_lines(node: yaml.Node | None, at: Place, lines: dict[Place, int]) -> None:
-    """Note the line (from 1) of every key below *node*; twice the same key is an error, which YAML would hide."""
+def _note_lines(node: yaml.Node | None, at: Place, lines: dict[Place, int], seen: set[int]) -> None:
+    """Note the line (from 1) of every key below *node*; twice the same key is an error, which YAML would hide.
+
+    *seen*: ids of nodes. A second time it is an alias, with which a bundle of a kilobyte could ask for all memory.
+    """
+    if node is not None and not isinstance(node, yaml.ScalarNode) and id(node) in seen:
+        raise ConfigError(f"line {lines.get(at, 1)}: {'.'.join(at)}: an alias. Write out what it stands for.")
+    seen.add(id(node))
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             place = (*at, str(key.value))
@@ -85,11 +92,11 @@ def _note_lines(node: yaml.Node | None, at: Place, lines: dict[Place, int]) -> N
                     f"(first in line {lines[place]}). Keep one."
                 )
             lines[place] = key.start_mark.line + 1
-            _note_lines(value, place, lines)
+            _note_lines(value, place, lines, seen)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             lines[(*at, str(index))] = value.start_mark.line + 1
-            _note_lines(value, (*at, str(index)), lines)
+            _note_lines(value, (*at, str(index)), lines, seen)
 
 
 def _told(fault: Fault | UnknownKey, lines: Mapping[Place, int], origin: str) -> str:
@@ -104,7 +111,13 @@ def _told(fault: Fault | UnknownKey, lines: Mapping[Place, int], origin: str) ->
             meant = f"did you mean {near[0]}?" if near else f"write one of {', '.join(others)}."
             return f"{where}: unknown key {'.'.join(at)}: {meant}"
         case Fault(value=value, remedy=remedy):
-            return f"{where}: {name}: {json.dumps(value, default=str)}: write {remedy}."
+            return f"{where}: {name}: {_shown(value)}: write {remedy}."
+
+
+def _shown(value: object) -> str:
+    """As the file has it, where that is short."""
+    text = json.dumps(value) if isinstance(value, str | int | float | None) else repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _variable(key: Place) -> str:
@@ -116,7 +129,7 @@ def _scalar(text: str) -> object:
     """A flag's or variable's text as YAML reads it, so that true, 3 and [a, b] mean what they mean in the file."""
     try:
         return yaml.load(text, Loader=yaml.CSafeLoader) if text else text
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text
 
 
