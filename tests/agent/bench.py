@@ -6,6 +6,7 @@ The model is held to real kernels elsewhere, and the whole runs on real kernels 
 import errno
 import json
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -43,6 +44,7 @@ def pod(number: int, cpus: int, engine: int = 0) -> dict[str, Any]:
     }
 
 
+PATIENCE_S = 60.0
 Sharing = Mapping[tuple[str, str], CpuSet]
 """Pairs of tasks → the CPUs that both may use."""
 
@@ -147,8 +149,11 @@ class Bench:
         self.agent.sources.refresh()
         for _ in range(3):
             self.agent.reconcile()
-        snapshot = self.agent.snapshot()
-        assert snapshot
+        deadline = time.monotonic() + PATIENCE_S
+        while (snapshot := self.agent.snapshot()) is None:  # the API server is being asked
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+            self.agent.reconcile()
         return snapshot
 
     def status(self, number: int) -> PodStatus:

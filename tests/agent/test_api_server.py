@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from pinfold.cpuset import CpuSet
 from pinfold.pods.model import QosClass
 from pinfold.sources.apiserver import ApiServerPods, Timing
 from tests.agent.bench import Bench, pod
+from tests.apiserver.faults import Slow
 from tests.apiserver.server import LocalApiServer
 from tests.apiserver.waiting import until
-from tests.cgroups.node import pod_path, uid
+from tests.cgroups.node import container_id, container_path, pod_path, uid
 from tests.cpuset_model import V6_12
 
 
@@ -134,6 +136,29 @@ def test_before_the_first_list_nothing_that_the_ledger_holds_is_freed(bench: Ben
     bench.start()
     assert bench.status(1).pool == pool
     assert bench.fs.world.effective(pod_path(1, QosClass.GUARANTEED)) == pool
+
+
+def test_before_the_first_answer_no_container_is_taken_for_another(bench: Bench, server: LocalApiServer) -> None:
+    """Without a bundle only the pod's status says which container is which."""
+    path = container_path(pod_path(1, QosClass.GUARANTEED), 1, 1)
+    raw = on_node(pod(1, 4, engine=3))
+    server.put_pod({**raw, "status": {"containerStatuses": [{"name": "engine", "containerID": _runtimes_id(1, 1)}]}})
+    bench.appear(1)
+    assert bench.fs.world.mkdir(path) is None
+    bench.start()
+    until(lambda: bool(bench.turn()) and len(CpuSet.parse(bench.fs.read(path, "cpuset.cpus") or "")) == 3, "its slice")
+    slice_ = bench.fs.read(path, "cpuset.cpus")
+    server.fault(Slow(1.0), "list", times=2)
+    agent, writes = bench.start(), bench.fs.count
+    while agent.snapshot() is None:
+        agent.reconcile()
+        assert bench.fs.read(path, "cpuset.cpus") == slice_
+    bench.turn()
+    assert bench.fs.count == writes, "nothing was written"
+
+
+def _runtimes_id(pod: int, number: int) -> str:
+    return f"containerd://{container_id(pod, number)}"
 
 
 TIMES = 200

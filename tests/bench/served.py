@@ -1,4 +1,7 @@
-"""The loop on a node of files, as a process of its own: ``python -m tests.bench.served ROOT PERIOD_S``. Ends at SIGTERM."""
+"""The loop on a node of files, as a process of its own: ``python -m tests.bench.served ROOT PERIOD``.
+
+Ends at SIGTERM.
+"""
 
 import signal
 import sys

@@ -241,9 +241,7 @@ class Agent:
             self._machine.hear(told, first=self._snapshot is None)
         pods, invalid = self.sources.pods()
         self._chronicle.invalid(invalid)
-        tree = self._cgroups.discover()
-        if isinstance(tree, Tree) and tree is not self._heard and self._listen(tree, self._books.checkpoint.ledger):
-            tree = self._cgroups.discover()  # what is read from now on is kept: it rings when it changes
+        tree = self._discovered()
         if isinstance(tree, NoTree):
             world = World(self._machine.topology, self._machine.policy, active(pods))
             decided = plan(world, self._books.checkpoint.ledger)
@@ -287,6 +285,13 @@ class Agent:
             self._memory = self._cgroups.memory(tree, decided.ledger)
         self._publish(began, pods, invalid, decided, kernel, mode, peace.reason)
         return self._listen(tree, decided.ledger)
+
+    def _discovered(self) -> Tree | NoTree:
+        """Listened to before anything of it is read: so what is read is kept until it rings."""
+        tree = self._cgroups.discover()
+        if isinstance(tree, Tree) and tree is not self._heard and self._listen(tree, self._books.checkpoint.ledger):
+            tree = self._cgroups.discover()
+        return tree
 
     def _listen(self, tree: Tree, ledger: Ledger) -> bool:
         """Have what changes in the cgroups ring; whether more of some is heard than before, so that they are looked

@@ -47,7 +47,7 @@ class _Named:
     """What the containers of a pod are called."""
 
     cgroup: PodCgroup
-    pod: Pod
+    pod: Pod | None
     names: Mapping[str, str]
 
 
@@ -234,24 +234,25 @@ class Sources:
         names: dict[str, str] = {}
         before, self._named = self._named, {}
         for cgroup in tree.pods.values():
-            if pod := by_uid.get(cgroup.uid):
-                known = before.get(cgroup.path)
-                if known is None or known.pod is not pod or known.cgroup != cgroup:
-                    known = _Named(cgroup, pod, self._names(cgroup, pod))
-                self._named[cgroup.path] = known
-                names |= known.names
+            pod = by_uid.get(cgroup.uid)
+            known = before.get(cgroup.path)
+            if known is None or known.pod is not pod or known.cgroup != cgroup:
+                known = _Named(cgroup, pod, self._names(cgroup, pod))
+            self._named[cgroup.path] = known
+            names |= known.names
         if self._named.keys() != before.keys() or any(one is not before[path] for path, one in self._named.items()):
             self._bundles.keep({one.id for it in self._named.values() for one in it.cgroup.containers if one.id})
         self._names_of = tree, pods, names
         return names
 
-    def _names(self, cgroup: PodCgroup, pod: Pod) -> dict[str, str]:
+    def _names(self, cgroup: PodCgroup, pod: Pod | None) -> dict[str, str]:
+        """Of a pod that no source knows (yet, or while it is away) the bundles are believed: so its pins stay."""
         names: dict[str, str] = {}
         for container in cgroup.containers:
             if container.id is not None:
                 bundle = self._bundles.name_of(container.id)
-                name = bundle.name if bundle else pod.container_ids.get(container.id, "")
-                if any(one.name == name for one in pod.containers):
+                name = bundle.name if bundle else pod.container_ids.get(container.id, "") if pod else ""
+                if name and (pod is None or any(one.name == name for one in pod.containers)):
                     names[container.id] = name
         return names
 
@@ -303,8 +304,13 @@ class Sources:
 
     @property
     def ready(self) -> bool:
-        """Whether the kubelet was asked once, where it is to be: it may own the cpusets."""
-        return self._kubelet is None or self._kubelet.health.asked
+        """Whether the kubelet, which may own the cpusets, and the API server were asked once, where they are to be.
+
+        Before that nobody can say who a container is, where no bundle does; and it might be put where it is not to be.
+        """
+        api, kubelet = self._api, self._kubelet
+        heard = api is None or api.picture.synced or api.health.away_since is not None
+        return heard and (kubelet is None or kubelet.health.asked)
 
     def seen(self, there: Collection[PodUid], known: Collection[PodUid]) -> None:
         """Whose cgroups are *there*, and who is *known*: of a stranger the source that may know him is asked, once.
