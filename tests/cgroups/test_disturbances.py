@@ -5,6 +5,7 @@ from typing import Literal
 
 import pytest
 
+from pinfold.cgroups.files import CgroupGoneError
 from pinfold.cgroups.layout import Enforcement
 from pinfold.cgroups.lost import MENDING, are_lost, mend, searched
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, holds
@@ -93,6 +94,14 @@ def test_mending_goes_on_after_a_crash_at_each_of_its_writes() -> None:
             break
         finally:
             assert MENDING not in ground.world.paths()
+
+
+def test_mending_that_cannot_be_done_leaves_nothing_behind() -> None:
+    """A CPU that went offline is missed before the topology tells why, and nobody has given cpusets out."""
+    ground = ModelGround.boot(V6_12, CPUS)
+    with pytest.raises(CgroupGoneError):
+        mend(ground, CpuSet.parse("2"))
+    assert MENDING not in ground.world.paths()
 
 
 class Watched(ModelGround):

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import pytest
 
 from pinfold.cgroups.executor import Result
+from pinfold.cgroups.found import Record
 from pinfold.cgroups.layout import Enforcement
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, below, holds
 from pinfold.cgroups.verify import Cause, verify
@@ -483,3 +484,13 @@ def test_a_union_becomes_no_smaller_before_a_set_that_lies_in_it_has_left(node: 
     writes = settled(node, ledger(pooled(1, "2-5")))
     left = next(place for place, write in enumerate(writes) if write.startswith("system.slice.cpus="))
     assert left < writes.index("K.excl=2-5")
+
+
+def test_a_set_that_is_to_inherit_steps_aside_for_a_pool_that_would_hold_all_of_it(node: PlayedNode) -> None:
+    """It can inherit only when the pool stands, and the pool can stand only when it has gone."""
+    running(node, 1, "rest")
+    node.settle(ledger(pooled(1, "7")))
+    node.ground.write(BURSTABLE, File.CPUS, "4")
+    node.found = {**node.found, BURSTABLE: {File.CPUS: Record("", frozenset({"4"}))}}
+    writes = settled(node, ledger(pooled(1, "2-5")))
+    assert writes.index("B.cpus=0-1,6,8-15") < writes.index("pod1.excl=2-5") < writes.index("B.cpus=")

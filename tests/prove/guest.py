@@ -1,8 +1,8 @@
-"""One regime on a real kernel: an engine beside neighbours that are not silent, and who ran on its CPUs.
+"""Regimes on a real kernel: engines beside neighbours that are not silent, and who ran on their CPUs.
 
-    python -m tests.vm --init systemd --smp 12,sockets=2,cores=3,threads=2 -- python3 -m tests.prove.guest partition 60
+    python -m tests.vm --init systemd --smp 12 -- python3 -m tests.prove.guest partition isolated --seconds 60
 
-Runs as root in the guest; the last line is the outcome as JSON.
+Runs as root in the guest; the last line is the outcomes as JSON.
 """
 
 import argparse
@@ -14,14 +14,15 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
-from tests.prove.outcome import Kind, Outcome, Regime
-from tests.prove.trace import Ran, Trace, Watch, run_time_ns
+from tests.prove.outcome import Foreign, Kind, Outcome, Regime
+from tests.prove.trace import Ran, Trace, Watch, read, run_time_ns
 from tests.vm.daemon import MANIFESTS, Daemon, until
 from tests.vm.node import Node, Process
 from tests.vm.node.tasks import CGROUPS, PF_KTHREAD, parse
@@ -29,10 +30,16 @@ from tests.vm.node.tasks import CGROUPS, PF_KTHREAD, parse
 HERE = Path(__file__).parent
 PYTHON = ("/usr/bin/python3", "-I", "-S")
 NOISE = [*PYTHON, str(HERE / "noise.py")]
-RESULT = Path("/run/engine.json")
-POD = "prove/engine"
 NEIGHBOURS = 4
 """In each of system.slice and a burstable pod; the engine has a sidecar that is as noisy."""
+
+
+def name_of(regime: Regime) -> str:
+    return f"engine-{regime}"
+
+
+def result_of(regime: Regime) -> Path:
+    return Path(f"/run/{name_of(regime)}.json")
 
 
 def engine_pod(regime: Regime) -> dict[str, Any]:
@@ -42,9 +49,9 @@ def engine_pod(regime: Regime) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "name": "engine",
+            "name": name_of(regime),
             "namespace": "prove",
-            "uid": "0b8a3e52-7c41-4c9e-9d4a-2f61c6a7d001",
+            "uid": f"0b8a3e52-7c41-4c9e-9d4a-2f61c6a7d00{[*Regime].index(regime)}",
             "annotations": {"pinfold.dev/isolated": "true"} if regime is Regime.ISOLATED else {},
         },
         "spec": {
@@ -54,7 +61,7 @@ def engine_pod(regime: Regime) -> dict[str, Any]:
                     "name": "engine",
                     "image": "engine",
                     "command": [*PYTHON, str(HERE / "engine.py")],
-                    "env": [{"name": "RESULT", "value": str(RESULT)}],
+                    "env": [{"name": "RESULT", "value": str(result_of(regime))}],
                     "resources": {"requests": own, "limits": own},
                 },
                 {"name": "exporter", "image": "exporter", "command": NOISE},
@@ -68,7 +75,7 @@ def noisy_pod() -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": "noise", "namespace": "prove", "uid": "0b8a3e52-7c41-4c9e-9d4a-2f61c6a7d002"},
+        "metadata": {"name": "noise", "namespace": "prove", "uid": "0b8a3e52-7c41-4c9e-9d4a-2f61c6a7d009"},
         "spec": {"containers": [{"name": f"noise{place}", **container} for place in range(NEIGHBOURS)]},
     }
 
@@ -82,77 +89,177 @@ class Pinned(Daemon):
         super().__init__()
 
 
-def play(regime: Regime, seconds: float, *, intruder: bool) -> Outcome:
+def play(regimes: Sequence[Regime], seconds: float, *, intruder: bool) -> list[Outcome]:
+    """One machine with an engine for each of *regimes*, which the same daemon can hold, or none."""
     MANIFESTS.mkdir(parents=True, exist_ok=True)
     node = Node("systemd")
-    for place in range(NEIGHBOURS):
-        subprocess.run(["systemd-run", "-q", f"--unit=noise{place}", *NOISE], check=True)
-    daemon = None if regime is Regime.UNPINNED else Pinned(regime)
-    for pod in (engine_pod(regime), noisy_pod()):
+    daemon = None if Regime.UNPINNED in regimes else Pinned(regimes[0])  # first: noise would be in its way
+    for pod in (*map(engine_pod, regimes), noisy_pod()):
         (MANIFESTS / f"{pod['metadata']['name']}.yaml").write_text(yaml.safe_dump(pod))
         node.start_pod(pod)
-    if daemon and not until("the engine is pinned", lambda: daemon.settled(POD)):
-        sys.exit(f"the engine is not pinned: {daemon.pods()}")
-    engine = next(process for process in node.processes() if process.container == "engine")
-    cpus = sorted(parse(_status(engine.pid)["Cpus_allowed_list"]))
+    for place in range(NEIGHBOURS):
+        subprocess.run(["systemd-run", "-q", f"--unit=noise{place}", *NOISE], check=True)
+    names = [f"prove/{name_of(regime)}" for regime in regimes]
+    if daemon and not until("the engines are pinned", lambda: daemon.settled(*names)):
+        sys.exit(f"the engines are not pinned: {daemon.pods()}")
+    engines = [Engine(regime, _process(node, regime)) for regime in regimes]
     if intruder:
-        subprocess.Popen([*PYTHON, str(HERE / "intruder.py"), str(cpus[-1])], preexec_fn=_to_the_root_cgroup)
+        cpu = engines[0].cpus[-1]
+        subprocess.Popen([*PYTHON, str(HERE / "intruder.py"), str(cpu)], preexec_fn=_to_the_root_cgroup)
     time.sleep(3)
-    return _measured(regime, seconds, engine, cpus, daemon)
+    return _measured(engines, seconds, daemon)
+
+
+def _process(node: Node, regime: Regime) -> Process:
+    name = f"prove/{name_of(regime)}"
+    return next(one for one in node.processes() if one.pod == name and one.container == "engine")
 
 
 def _to_the_root_cgroup() -> None:
     (CGROUPS / "cgroup.procs").write_text(str(os.getpid()))
 
 
-def _foreign_s(daemon: Daemon | None) -> float:
-    """Since the engine was confined, as the daemon measures it at the scrape."""
-    return daemon.metric("pinfold_exclusive_foreign_seconds") if daemon else 0.0
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Of an engine, at one moment."""
+
+    status: dict[str, str]
+    cpu_stat: dict[str, int]
+    ran_ns: int
+    """Of all tasks, on its CPUs."""
 
 
-def _measured(regime: Regime, seconds: float, engine: Process, cpus: list[int], daemon: Daemon | None) -> Outcome:
-    cgroup = CGROUPS / engine.cgroup.lstrip("/")
-    watch, foreign_s = Watch(), _foreign_s(daemon)
-    before, stat, ran_ns, began = _status(engine.pid), _cpu_stat(cgroup), run_time_ns(cpus), time.monotonic()
-    os.kill(engine.pid, signal.SIGUSR1)
+class Engine:
+    def __init__(self, regime: Regime, process: Process) -> None:
+        self.regime = regime
+        self.pid = process.pid
+        self.cpus = sorted(parse(_status(process.pid)["Cpus_allowed_list"]))
+        self._cgroup = CGROUPS / process.cgroup.lstrip("/")
+
+    def counts(self) -> Counts:
+        return Counts(_status(self.pid), _cpu_stat(self._cgroup), run_time_ns(self.cpus))
+
+    def tasks(self) -> set[int]:
+        return {int(tid.name) for tid in Path(f"/proc/{self.pid}/task").iterdir()}
+
+    def ended(self) -> dict[str, list[int]]:
+        """What it measured itself."""
+        os.kill(self.pid, signal.SIGTERM)
+        os.waitpid(self.pid, 0)
+        return dict(json.loads(result_of(self.regime).read_text()))
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """The metrics, and the trace right before and after."""
+
+    before: dict[str, str]
+    metrics: str
+    after: dict[str, str]
+
+    @classmethod
+    def now(cls, watch: Watch, daemon: Daemon | None) -> Self:
+        return cls(watch.texts(), daemon.get("/metrics") if daemon else "", watch.texts())
+
+    def seconds(self, metric: str, regime: Regime) -> float:
+        """Of the engine, as the daemon says."""
+        line = rf'pinfold_{metric}{{(?=.*container="engine")(?=.*pod="{name_of(regime)}").*}} (\S+)'
+        return sum(map(float, re.findall(line, self.metrics)))
+
+
+def _measured(engines: Sequence[Engine], seconds: float, daemon: Daemon | None) -> list[Outcome]:
+    watch = Watch()
+    first, before, began = Scrape.now(watch, daemon), [one.counts() for one in engines], time.monotonic()
+    for engine in engines:
+        os.kill(engine.pid, signal.SIGUSR1)
     time.sleep(seconds)
-    tasks = {int(tid.name) for tid in Path(f"/proc/{engine.pid}/task").iterdir()}
-    ran_ns, took_s = run_time_ns(cpus) - ran_ns, time.monotonic() - began
-    after, stat_after = _status(engine.pid), _cpu_stat(cgroup)
-    trace = watch.read()
-    kinds = {ran: _kind(ran) for ran in trace.switches if ran.pid and ran.pid not in tasks and ran.cpu in cpus}
-    os.kill(engine.pid, signal.SIGTERM)
-    os.waitpid(engine.pid, 0)
-    measured = json.loads(RESULT.read_text())
+    after, took_s = [one.counts() for one in engines], time.monotonic() - began
+    last = Scrape.now(watch, daemon)
+    watch.close()
+    within, around = read(last.before).since(read(first.after)), read(last.after).since(read(first.before))
+    seen = [Seen.of(engine, around) for engine in engines]
+    return [
+        _outcome(engine, one, within, around, counts, took_s, (first, last) if daemon else None)
+        for engine, one, counts in zip(engines, seen, zip(before, after, strict=True), strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The tasks that ran on an engine's CPUs, and what they are: looked at before any of them ends."""
+
+    tasks: set[int]
+    """The engine's."""
+    kinds: dict[Ran, Kind]
+    """Of the others."""
+
+    @classmethod
+    def of(cls, engine: Engine, trace: Trace) -> Self:
+        tasks = engine.tasks()
+        rans = (ran for ran in trace.switches if ran.pid and ran.pid not in tasks and ran.cpu in engine.cpus)
+        return cls(tasks, {ran: _kind(ran) for ran in rans})
+
+    def run_ns(self, trace: Trace) -> dict[str, int]:
+        """By `Kind`. A per-CPU thread runs on its CPU alone, whichever counted that."""
+        of_pid: Counter[int] = Counter()
+        for ran, run_ns in trace.run_ns.items():
+            of_pid[ran.pid] += run_ns
+        per_cpu = {ran.pid for ran, kind in self.kinds.items() if kind is Kind.PER_CPU}
+        by_kind: dict[str, int] = {kind: sum(trace.run_ns.get(ran, 0) for ran in self._of(kind)) for kind in Kind}
+        by_kind[Kind.PER_CPU] = sum(of_pid[pid] for pid in per_cpu)
+        return by_kind
+
+    def switches(self, trace: Trace) -> dict[str, int]:
+        return {kind: sum(trace.switches.get(ran, 0) for ran in self._of(kind)) for kind in Kind}
+
+    def by_name(self, trace: Trace) -> dict[str, int]:
+        names: Counter[str] = Counter()
+        for ran, kind in self.kinds.items():
+            names[f"{ran.comm} ({kind})"] += trace.switches[ran]
+        return dict(names.most_common())
+
+    def _of(self, kind: Kind) -> list[Ran]:
+        return [ran for ran, one in self.kinds.items() if one is kind]
+
+
+def _outcome(
+    engine: Engine,
+    seen: Seen,
+    within: Trace,
+    around: Trace,
+    counts: tuple[Counts, Counts],
+    took_s: float,
+    scrapes: tuple[Scrape, Scrape] | None,
+) -> Outcome:
+    before, after = counts
+    measured = engine.ended()
+    served = _quantiles(measured["served_ns"])
+    run_ns = seen.run_ns(around)
+    foreign = None
+    if scrapes:
+        first, last = (one.seconds("exclusive_foreign_seconds", engine.regime) for one in scrapes)
+        errors_s = (one.seconds("exclusive_foreign_error_seconds", engine.regime) for one in scrapes)
+        trace_s = sum(seen.run_ns(within).values()) / 1e9, sum(run_ns.values()) / 1e9
+        foreign = Foreign(trace_s, last - first, sum(errors_s), len(engine.cpus) * served["max"] / 1e9)
+    switched = ((ran, count) for ran, count in around.switches.items() if ran.pid in seen.tasks)
     return Outcome(
-        regime=regime,
+        regime=engine.regime,
         seconds=round(took_s, 1),
         kernel=os.uname().release,
-        cpus=cpus,
-        engine_switches=sum(count for ran, count in trace.switches.items() if ran.pid in tasks and ran.cpu in cpus),
-        foreign_switches=_by_kind(kinds, trace.switches),
-        foreign_ns=_by_kind(kinds, trace.run_ns),
-        foreign_tasks=_by_name(kinds, trace),
-        run_time_ns=ran_ns,
-        usage_ns=(stat_after["usage_usec"] - stat["usage_usec"]) * 1000,
-        metric_s=_foreign_s(daemon) - foreign_s if daemon else None,
-        migrations=sum(count for pid, count in trace.migrations.items() if pid in tasks),
-        involuntary_switches=_counted(after, before, "nonvoluntary_ctxt_switches"),
-        throttled_periods=stat_after.get("nr_throttled", 0) - stat.get("nr_throttled", 0),
+        cpus=engine.cpus,
+        engine_switches=sum(count for ran, count in switched if ran.cpu in engine.cpus),
+        foreign_switches=seen.switches(around),
+        foreign_ns=run_ns,
+        foreign_tasks=seen.by_name(around),
+        run_time_ns=after.ran_ns - before.ran_ns,
+        usage_ns=(after.cpu_stat["usage_usec"] - before.cpu_stat["usage_usec"]) * 1000,
+        foreign=foreign,
+        migrations=sum(count for pid, count in around.migrations.items() if pid in seen.tasks),
+        involuntary_switches=_counted(after.status, before.status, "nonvoluntary_ctxt_switches"),
+        throttled_periods=after.cpu_stat.get("nr_throttled", 0) - before.cpu_stat.get("nr_throttled", 0),
         late_ns=_quantiles(measured["late_ns"]),
-        served_ns=_quantiles(measured["served_ns"]),
+        served_ns=served,
     )
-
-
-def _by_kind(kinds: dict[Ran, Kind], counts: dict[Ran, int]) -> dict[str, int]:
-    return {kind: sum(counts.get(ran, 0) for ran, one in kinds.items() if one is kind) for kind in Kind}
-
-
-def _by_name(kinds: dict[Ran, Kind], trace: Trace) -> dict[str, int]:
-    names: Counter[str] = Counter()
-    for ran, kind in kinds.items():
-        names[f"{ran.comm} ({kind})"] += trace.switches[ran]
-    return dict(names.most_common())
 
 
 def _kind(ran: Ran) -> Kind:
@@ -189,11 +296,14 @@ def _quantiles(values: list[int]) -> dict[str, int]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("regime", type=Regime, choices=list(Regime))
-    parser.add_argument("seconds", type=float)
-    parser.add_argument("--intruder", action="store_true", help="a task of the host asks for one of the engine's CPUs")
+    parser.add_argument("regimes", type=Regime, choices=list(Regime), nargs="+")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument(
+        "--intruder", action="store_true", help="a task of the host asks for one of the first engine's CPUs"
+    )
     args = parser.parse_args()
-    print(json.dumps(asdict(play(args.regime, args.seconds, intruder=args.intruder))), flush=True)
+    outcomes = play(args.regimes, args.seconds, intruder=args.intruder)
+    print(json.dumps([asdict(one) for one in outcomes]), flush=True)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Self
 
 
 class Regime(StrEnum):
@@ -17,6 +18,30 @@ class Kind(StrEnum):
     USER = "user"
     PER_CPU = "per-CPU kernel thread"
     KERNEL = "other kernel thread"
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """What ran on the engine's CPUs and was not the engine, by two witnesses: the scheduler's trace and the metric."""
+
+    trace_s: tuple[float, float]
+    """Between the two scrapes, and with them: the scrape's own moment lies in between."""
+    metric_s: float
+    """The growth of pinfold_exclusive_foreign_seconds from one scrape to the other."""
+    error_s: float
+    """What both scrapes state as pinfold_exclusive_foreign_error_seconds."""
+    stint_s: float
+    """The longest that the engine ran on without a switch, on each of its CPUs: so much is not counted yet."""
+
+    @property
+    def off_s(self) -> float:
+        """How far the metric lies outside of what the trace allows; 0: they agree to the last."""
+        low, high = self.trace_s
+        return max(low - self.metric_s, self.metric_s - high, 0.0)
+
+    @property
+    def agrees(self) -> bool:
+        return self.off_s <= self.error_s + self.stint_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +62,20 @@ class Outcome:
     """Of all tasks, by /proc/schedstat."""
     usage_ns: int
     """Of the engine, by its cpu.stat."""
-    metric_s: float | None
-    """pinfold_exclusive_foreign_seconds, of this time."""
+    foreign: Foreign | None
+    """None where no daemon runs."""
     migrations: int
     involuntary_switches: int
     throttled_periods: int
     late_ns: dict[str, int]
     """p50, p99, p99.9 and the longest of how late the engine woke."""
     served_ns: dict[str, int]
+
+    @classmethod
+    def of(cls, told: dict[str, Any]) -> Self:
+        """As the guest wrote it."""
+        foreign = told["foreign"]
+        return cls(**{**told, "foreign": Foreign(**foreign) if foreign else None})
 
     @property
     def foreign_s(self) -> float:

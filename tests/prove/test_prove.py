@@ -7,14 +7,18 @@ from .outcome import Kind, Regime
 
 
 @pytest.mark.vm
-def test_no_user_task_is_ever_switched_to_on_the_cpus_of_a_slice_in_a_partition() -> None:
-    outcome = measured(Regime.PARTITION, 10, "6.12")
-    assert outcome.engine_switches > 0, "the trace saw nothing at all"
-    assert outcome.foreign_switches[Kind.USER] == 0, outcome.foreign_tasks
+def test_no_user_task_is_ever_switched_to_on_the_cpus_of_a_slice_in_a_partition_of_either_kind() -> None:
+    for outcome in measured([Regime.PARTITION, Regime.ISOLATED], 10, "6.12"):
+        assert outcome.engine_switches > 0, "the trace saw nothing at all"
+        assert outcome.foreign_switches[Kind.USER] == 0, outcome.foreign_tasks
+        assert outcome.foreign
+        assert outcome.foreign.agrees, outcome.foreign
 
 
 @pytest.mark.vm
-def test_an_intruder_is_seen_by_name() -> None:
-    outcome = measured(Regime.SHRINK, 10, "6.12", intruder=True)
+def test_an_intruder_is_seen_by_name_and_measured_by_the_metric_as_by_the_trace() -> None:
+    (outcome,) = measured([Regime.SHRINK], 10, "6.12", intruder=True)
     assert outcome.foreign_switches[Kind.USER] > 0
     assert "python3 (user)" in outcome.foreign_tasks
+    assert outcome.foreign
+    assert outcome.foreign.agrees, outcome.foreign

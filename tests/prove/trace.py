@@ -5,16 +5,17 @@ Nothing is streamed, so that watching costs the watched CPUs little. Source: Doc
 
 import re
 import subprocess
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 TRACEFS = Path("/sys/kernel/tracing")
 SIZE = 8192
 _SWITCHES = f"hist:keys=common_cpu,next_pid,next_comm:size={SIZE}"
 _RUN_TIME = f"hist:keys=common_cpu,pid,comm:vals=runtime:size={SIZE}"
 _MIGRATIONS = f"hist:keys=pid,comm:size={SIZE}"
+_Key = TypeVar("_Key")
 _ROW = re.compile(r"\{ (?P<keys>.*?) \} (?P<values>.*)")
 
 
@@ -28,15 +29,23 @@ class Ran(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    switches: dict[Ran, int]
+    switches: Mapping[Ran, int]
     """How often the task was switched to."""
-    run_ns: dict[Ran, int]
-    migrations: dict[int, int]
+    run_ns: Mapping[Ran, int]
+    """By the CPU that counted it, which need not be the one that it ran on."""
+    migrations: Mapping[int, int]
     """By pid: how often it was moved to another CPU."""
+
+    def since(self, before: "Trace") -> "Trace":
+        return Trace(
+            _less(self.switches, before.switches),
+            _less(self.run_ns, before.run_ns),
+            _less(self.migrations, before.migrations),
+        )
 
 
 class Watch:
-    """The histograms, while they are kept: counted from its making until `read`."""
+    """The histograms, while they are kept: counted from its making until `close`."""
 
     def __init__(self) -> None:
         if not (TRACEFS / "events").is_dir():
@@ -45,21 +54,32 @@ class Watch:
         for event, trigger in self._kept.items():
             self._file(event, "trigger").write_text(trigger)
 
-    def read(self) -> Trace:
-        """What was counted; nothing is counted afterwards. Raises RuntimeError where a histogram was too small."""
-        texts = {event: self._file(event, "hist").read_text() for event in self._kept}
+    def texts(self) -> dict[str, str]:
+        """What was counted until now, as the kernel shows it: to be `read` when there is time."""
+        return {event: self._file(event, "hist").read_text() for event in self._kept}
+
+    def close(self) -> None:
         for event, trigger in self._kept.items():
             self._file(event, "trigger").write_text(f"!{trigger}")
-        for event, text in texts.items():
-            if (dropped := re.search(r"Dropped: (\d+)", text)) and int(dropped[1]):
-                raise RuntimeError(f"{event}: {dropped[1]} events found no place in {SIZE} rows")
-        switches = {_ran(keys, "next_"): values["hitcount"] for keys, values in _rows(texts["sched_switch"])}
-        run_ns = {_ran(keys): values["runtime"] for keys, values in _rows(texts["sched_stat_runtime"])}
-        moved = {int(keys["pid"]): values["hitcount"] for keys, values in _rows(texts["sched_migrate_task"])}
-        return Trace(switches, run_ns, moved)
 
     def _file(self, event: str, name: str) -> Path:
         return TRACEFS / "events/sched" / event / name
+
+
+def read(texts: Mapping[str, str]) -> Trace:
+    """Raises RuntimeError where a histogram was too small."""
+    for event, text in texts.items():
+        if (dropped := re.search(r"Dropped: (\d+)", text)) and int(dropped[1]):
+            raise RuntimeError(f"{event}: {dropped[1]} events found no place in {SIZE} rows")
+    switches = {_ran(keys, "next_"): values["hitcount"] for keys, values in _rows(texts["sched_switch"])}
+    run_ns = {_ran(keys): values["runtime"] for keys, values in _rows(texts["sched_stat_runtime"])}
+    moved = {int(keys["pid"]): values["hitcount"] for keys, values in _rows(texts["sched_migrate_task"])}
+    return Trace(switches, run_ns, moved)
+
+
+def _less(after: Mapping[_Key, int], before: Mapping[_Key, int]) -> dict[_Key, int]:
+    less = {key: count - before.get(key, 0) for key, count in after.items()}
+    return {key: count for key, count in less.items() if count}
 
 
 def _rows(text: str) -> list[tuple[dict[str, str], dict[str, int]]]:

@@ -324,11 +324,11 @@ class Churn:
         self.bench.now_s += RETRY_S
         for _ in range(TURNS):
             self._due()
-            before = self.ground.count
+            before = self.ground.taken
             snapshot = self._turns()
-            if self.ground.count == before:
+            if self.ground.taken == before:
                 return snapshot
-        raise AssertionError(f"no end to the writes: {self.ground.count - before} in the last turn")
+        raise AssertionError(f"no end to the writes: {self.ground.taken - before} in the last turn")
 
     def _heard(self) -> None:
         """The loop's picture of pods is that of the API server and of the manifests."""

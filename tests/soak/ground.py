@@ -17,6 +17,8 @@ class SoakGround(Fs):
     def __init__(self, world: World, mount: Path) -> None:
         super().__init__(world)
         self._mount = mount
+        self.taken = 0
+        """Writes that the kernel took."""
         self._populated: dict[CgroupPath, str] = {}
         for path in map(CgroupPath, world.paths()):
             self._stand(path)
@@ -27,6 +29,7 @@ class SoakGround(Fs):
 
     def write(self, path: CgroupPath, file: str, value: str, /) -> None:
         super().write(path, file, value)
+        self.taken += 1
         self._ring(path, file, value)
 
     def meddle(self, path: CgroupPath, file: File, value: str) -> None:

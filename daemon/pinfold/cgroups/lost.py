@@ -83,15 +83,17 @@ def mend(fs: Mending, lost: CpuSet) -> None:
     """Give *lost* CPUs, which belong to nobody, back to the root cgroup; nobody's tasks move.
 
     May be repeated after a crash at any write. An exclusive set beside the mending cgroup may not hold any of them:
-    whose they are to be is written anew afterwards. Raises CgroupError.
+    whose they are to be is written anew afterwards. Raises CgroupError, and leaves nothing behind.
     """
     for name in fs.children(ROOT):
         exclusive = CpuSet.parse(fs.read(below(ROOT, name), File.EXCLUSIVE) or "")
         if not exclusive.isdisjoint(lost):
             fs.write(below(ROOT, name), File.EXCLUSIVE, str(exclusive - lost))
     fs.make(MENDING)
-    if lost:
-        fs.write(MENDING, File.CPUS, str(lost))
-        fs.write(MENDING, File.PARTITION, Kind.ROOT)
-    fs.write(MENDING, File.PARTITION, Kind.MEMBER)
-    fs.remove(MENDING)
+    try:
+        if lost:
+            fs.write(MENDING, File.CPUS, str(lost))
+            fs.write(MENDING, File.PARTITION, Kind.ROOT)
+        fs.write(MENDING, File.PARTITION, Kind.MEMBER)
+    finally:
+        fs.remove(MENDING)

@@ -174,6 +174,8 @@ class Moves:
         One that has several keeps the lowest alone. Where each has a single one, two containers of one pod meet.
         """
         unsettled = [slot for slot in self._slots if not slot.settled]
+        if any(self._step_aside(slot) for slot in unsettled if any(_covers(one, one.aim, slot) for one in unsettled)):
+            return True
         waiting = [slot for slot in unsettled if slot.aim.isdisjoint(slot.now) and not slot.inner]
         for slot in sorted(waiting, key=lambda slot: len(slot.now) == 1):
             rivals = [one for one in unsettled if _are_rivals(slot, one) and not one.aim.isdisjoint(slot.now)]
@@ -219,19 +221,28 @@ class Moves:
         """Containers wait until their pool stands."""
         why = why or slot.want
         text = slot.final if cpus == slot.aim else cpus
-        if slot.text == text or (slot.pool and slot.outer and not self._is_up(slot.outer)) or self._covers(slot, text):
+        if (
+            slot.text == text
+            or (slot.pool and slot.outer and not self._is_up(slot.outer))
+            or self._is_refused(slot, text)
+        ):
             return
         touched = (slot.now - cpus) | (cpus - slot.now)
         self._writes.append(Write(slot.path, slot.file, str(text), why.why, why.pod, touched))
         slot.text = text
 
-    def _covers(self, slot: _Slot, text: CpuSet) -> bool:
-        """Whether the kernel refuses *text* since all of a set beside it lies in there, which is still to move away."""
-        return slot.file is File.EXCLUSIVE and any(
-            one.text and one.text <= text and not one.settled and parent(one.path) == parent(slot.path)
-            for one in self._slots
-            if one.file is File.CPUS and one.path != slot.path
-        )
+    def _is_refused(self, slot: _Slot, text: CpuSet) -> bool:
+        """A union by a set that lies in it and is still to move away: the kernel answers EINVAL."""
+        return any(_covers(slot, text, one) for one in self._slots if not one.settled)
+
+    def _step_aside(self, slot: _Slot) -> bool:
+        """Have a set that is in the way, and is to inherit in the end, only what is nobody's own; whether it did."""
+        owned = (one.now | one.aim for one in self._slots if one.owns and _are_rivals(slot, one))
+        aside = slot.aim - CpuSet.union(owned)
+        if not slot.inherits or not aside or aside == slot.text:
+            return False
+        self._set(slot, aside)
+        return True
 
     def _become(self, slot: _Slot, kind: Kind) -> None:
         self._words[slot.path] = kind
@@ -263,6 +274,18 @@ def _outer(slot: _Slot, files: Mapping[tuple[CgroupPath, File], _Slot]) -> _Slot
         if outer := files.get((path, slot.file)):
             return outer
     return None
+
+
+def _covers(slot: _Slot, text: CpuSet, other: _Slot) -> bool:
+    """Whether *text* in *slot* would hold all of the set of *other*, which lies beside it."""
+    is_beside = other.path != slot.path and parent(other.path) == parent(slot.path)
+    return (
+        slot.file is File.EXCLUSIVE
+        and other.file is File.CPUS
+        and is_beside
+        and bool(other.text)
+        and other.text <= text
+    )
 
 
 def _are_rivals(slot: _Slot, other: _Slot) -> bool:
