@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 KERNELS ?= 6.1 6.12
 VM_TESTS ?= vm and not smoke
 
-.PHONY: demo test test-vm test-image lint format differential bench prove docs tools clean
+.PHONY: demo test test-vm test-image lint format differential bench prove soak fuzz mutation docs tools clean
 
 demo: $(VENV)/ready
 	$(BIN)/python -m tests.vm --setup
@@ -62,6 +62,17 @@ prove: $(VENV)/ready
 	$(BIN)/python -m tests.vm --setup
 	mkdir -p build
 	$(BIN)/python -m tests.prove $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH)) $(if $(KERNEL),--kernel $(KERNEL)) --json build/prove.json
+
+soak: $(VENV)/ready
+	$(BIN)/python -m tests.soak $(if $(SECONDS_IN_ALL),--seconds $(SECONDS_IN_ALL)) $(if $(SEED),--seed $(SEED))
+
+fuzz: $(VENV)/ready
+	$(BIN)/pip install -q --group fuzz
+	$(BIN)/python -m tests.fuzz $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH))
+
+mutation: $(VENV)/ready
+	$(BIN)/pip install -q --group mutation
+	$(BIN)/python -m tests.mutation $(if $(PART),--part $(PART))
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Bytes that nobody meant, at each door where text becomes a type."""
