@@ -8,10 +8,9 @@ owner of CPUs whom he meets neither before nor afterwards.
 import errno
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from pinfold.agent.loop import RETRY_S, Agent
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, holds
@@ -338,8 +337,9 @@ class Churn:
         assert api
 
         def heard() -> bool:
-            picture, stored = api.picture, self.server.store.pods
-            return picture.synced and _versions(picture.objects) == _versions(stored)
+            picture, store = api.picture, self.server.store
+            is_newest = picture.resource_version == str(store.version)
+            return picture.synced and is_newest and picture.objects.keys() == store.pods.keys()
 
         until(heard, "the loop hears what the API server knows")
 
@@ -486,7 +486,3 @@ class Churn:
         """Of each cgroup with a process; the root's process is held by its affinity where pools are shrunk."""
         world = self.ground.world
         return {path: world.effective(path) for path in map(CgroupPath, world.paths()) if path and world.tasks(path)}
-
-
-def _versions(pods: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    return {uid: pod["metadata"]["resourceVersion"] for uid, pod in pods.items()}
