@@ -276,7 +276,7 @@ def narrowed(bench: Bench, *, was_running: bool) -> Narrowed:
     begin(bench, ENGINE, runs=was_running)
     bench.fs.write(ENGINE, File.CPUS, str(engine.cpus))
     late = Late(uid(1), "engine", outside_pool=False) if was_running else None
-    return Narrowed(Newborn(ENGINE, uid(1), engine.cpus, "engine"), bench.now_s, bench.now_s, late)
+    return Narrowed(Newborn(ENGINE, uid(1), engine.cpus, "engine"), bench.now_s, bench.now_s, late, is_confined=True)
 
 
 @pytest.mark.parametrize(("was_running", "counted_late"), [(False, 0), (True, 1)], ids=["in-time", "too-late"])

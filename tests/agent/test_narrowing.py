@@ -13,7 +13,7 @@ from pinfold.agent.narrowing import Narrowed, Narrowing
 from pinfold.cgroups.files import Cgroupfs
 from pinfold.cgroups.newborns import Standing
 from pinfold.cgroups.newcomers import Late
-from pinfold.cgroups.paths import CgroupPath
+from pinfold.cgroups.paths import CgroupPath, File
 from pinfold.cgroups.tree import Driver, PodCgroup, container
 from pinfold.cgroups.tree import Tree as CgroupTree
 from pinfold.cpuset import CpuSet
@@ -50,6 +50,21 @@ def standing(*containers: CgroupPath) -> Standing:
 STANDING = standing()
 
 
+class Fs(Cgroupfs):
+    """What runs in a cgroup may run where its set says, as far as what is above it has that."""
+
+    def __init__(self, mount: Path) -> None:
+        super().__init__(mount)
+        self.mount = mount
+        self.above = CpuSet.parse("0-15")
+
+    def write(self, path: CgroupPath, file: str, value: str) -> None:
+        super().write(path, file, value)
+        effective = self.mount / path / File.CPUS_EFFECTIVE
+        if effective.exists():
+            effective.write_text(str((CpuSet.parse(value) & self.above) or self.above))
+
+
 class Tree:
     """A cgroup tree of plain files, and the thread that looks after it."""
 
@@ -58,7 +73,7 @@ class Tree:
         self.running: set[CgroupPath] = set()
         for path in (POD, OTHER):
             (self.mount / path).mkdir(parents=True)
-        self.fs = Cgroupfs(self.mount)
+        self.fs = Fs(self.mount)
         bundles = Bundles([f"{self.bundles}/{{id}}/config.json"])
         self.narrowing = Narrowing(self.fs, self.running.__contains__, self.mount, bundles=bundles)
         self.narrowing.start()
@@ -154,11 +169,12 @@ def test_where_only_cpusets_keep_others_off_an_unknown_pods_container_runs_where
 ) -> None:
     shared = CpuSet.parse("0-1,6-15")
     tree.narrowing.decided(replace(STANDING, shared=shared))
-    tree.make(LONELY, "app")
+    tree.make(LONELY, "app", controlled=False)
+    (tree.mount / LONELY / "cpuset.cpus.effective").write_text("0-15")
+    tree.enable(LONELY)
     until(lambda: tree.cpus(LONELY) == "0-1,6-15")
     assert taken(tree, 1)[0].late is None, "it was promised nothing"
     assert not tree.narrowing.was_in_time(LONELY), "nor is it in time, should its pod own CPUs"
-    (tree.mount / LONELY / "cpuset.cpus.effective").write_text("0-1,6-15")
     own = PodEntry(
         uid(2), "test", "p2", CpuSet(), containers=(ContainerEntry("app", Isolation.CONTAINER, CpuSet.parse("6")),)
     )
@@ -184,6 +200,17 @@ def test_one_whose_program_runs_already_is_told_so(tree: Tree, ran_on: str, late
     assert tree.narrowing.was_in_time(ENGINE) == (late is None)
 
 
+def test_one_that_a_cgroup_above_keeps_from_its_slice_is_not_in_time(tree: Tree) -> None:
+    """Its pod is kept off the pools still; the loop mends that, and judges."""
+    tree.fs.above = CpuSet.parse("0-1,6-15")
+    tree.narrowing.decided(STANDING)
+    tree.make(ENGINE, "engine", controlled=False)
+    (tree.mount / ENGINE / "cpuset.cpus.effective").write_text("0-1,6-15")
+    tree.enable(ENGINE)
+    assert not taken(tree, 1)[0].is_confined
+    assert not tree.narrowing.was_in_time(ENGINE)
+
+
 def test_whoever_was_in_time_was_so_though_it_is_gone(tree: Tree) -> None:
     """The loop may look only then."""
     tree.narrowing.decided(STANDING)
@@ -204,6 +231,15 @@ def test_a_pod_that_appears_later_is_watched_at_once(tree: Tree) -> None:
     tree.make(POD, controlled=False)
     tree.make(ENGINE, "engine")
     until(lambda: tree.cpus(ENGINE) == "2-4")
+
+
+def test_whoever_was_there_at_first_is_left_to_the_loop(tree: Tree) -> None:
+    """A kubelet may have given him CPUs that he is to have again."""
+    tree.make(PROXY, "proxy")
+    tree.narrowing.decided(standing(PROXY))
+    tree.make(ENGINE, "engine")
+    until(lambda: tree.cpus(ENGINE) == "2-4")
+    assert tree.cpus(PROXY) == ""
 
 
 def test_whom_the_loop_has_dealt_with_is_left_alone(tree: Tree) -> None:

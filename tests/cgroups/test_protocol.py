@@ -458,11 +458,20 @@ def test_without_the_capability_partitions_that_stand_go_over_to_shrinking(node:
     assert CpuSet.union(others) == CpuSet.parse("0-1,6-15")
 
 
+def test_a_pod_that_is_kept_off_the_pools_has_its_slice_before_its_container_comes(old_node: PlayedNode) -> None:
+    """Else the container, narrowed as soon as it is there, would run where the pod may until the pod is given more."""
+    pod = running(old_node, 1, "rest")
+    settled(old_node, now := ledger(sliced(1, engine="11")))
+    states = old_node.held(now)
+    assert str(states[pod].cpus_effective) == "0-15"
+    assert str(states[container_path(pod, 1, 0)].cpus_effective) == "0-10,12-15"
+
+
 def test_a_qos_slice_keeps_what_a_container_deep_in_it_is_about_to_leave(old_node: PlayedNode) -> None:
     """Its only CPU: without it the container would have all that its pod has, until it has gone over."""
     running(old_node, 1, "rest", "engine", qos=QosClass.BURSTABLE)
     old_node.settle(ledger(sliced(1, engine="11")))
-    writes = settled(old_node, ledger(sliced(1, engine="10", feed="11")))
+    writes = settled(old_node, ledger(sliced(1, engine="10"), sliced(2, feed="11")))
     assert writes.index("pod1/c1.cpus=10") < writes.index("pod1.cpus=0-10,12-15") < writes.index("B.cpus=0-10,12-15")
 
 

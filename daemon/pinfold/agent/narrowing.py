@@ -55,6 +55,8 @@ class Narrowed:
     written_at: float
     late: Late | None
     """Its program ran before that, outside of what it is given."""
+    is_confined: bool
+    """It has what it is promised, by the kernel's word; where a cgroup above has less, the loop mends that first."""
 
 
 class Narrowing:
@@ -94,7 +96,9 @@ class Narrowing:
             self._thread.start()
 
     def decided(self, standing: Standing) -> None:
-        """From the loop: what holds from now on, and is on disk."""
+        """From the loop: what holds from now on, and is on disk. Whoever is there at the first call is none of ours."""
+        if self._standing is None:
+            self._settled = standing.seen
         if standing != self._standing:
             self._standing = standing
             self._wakeup.wake()
@@ -175,7 +179,7 @@ class Narrowing:
             bundle = self._bundles.name_of(_id(path))
             if (newborn := standing.given(path, bundle.name if bundle else "")) is None:
                 continue
-            before = CpuSet.parse(self._fs.read(path, File.CPUS_EFFECTIVE) or "")
+            before = self._effective(path)
             if not newborn.is_promised and before and before <= newborn.cpus:
                 continue  # kept off the pools; it waits for what its pod may yet be given
             try:
@@ -186,16 +190,19 @@ class Narrowing:
                 del self._waiting[path]
                 log.warning("newborn.left", cgroup=path, reason=str(error))
                 continue
-            written_at = self._now()
+            written_at, late = self._now(), None
+            is_confined = newborn.is_promised and self._effective(path) <= newborn.cpus
             if newborn.is_promised:
                 del self._waiting[path]
-                self._narrowed[path] = (late := self._late(newborn, before)) is None
-            else:
-                late = None
-            self._done.put(Narrowed(newborn, seen_at, written_at, late))
+                late = self._late(newborn, before) if is_confined else None
+                self._narrowed[path] = is_confined and late is None
+            self._done.put(Narrowed(newborn, seen_at, written_at, late, is_confined))
         if len(self._narrowed) > 2 * _REMEMBERED:
             self._narrowed = dict(list(self._narrowed.items())[-_REMEMBERED:])
         self._bundles.keep({_id(path) for path in self._waiting})
+
+    def _effective(self, path: CgroupPath) -> CpuSet:
+        return CpuSet.parse(self._fs.read(path, File.CPUS_EFFECTIVE) or "")
 
     def _late(self, newborn: Newborn, before: CpuSet) -> Late | None:
         """Whether it could be on more than it is given, *before*; who began amid the write counts."""

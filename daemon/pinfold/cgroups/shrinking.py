@@ -42,9 +42,9 @@ def pods_narrowed(
         else:
             owners = slice_sets(entry, pod, node.names, node.held)
             rest = _narrowed(node, pod.path, rooms[parent(pod.path)])
-            pools[pod.path] = rest | CpuSet.union(owners.values())
+            pools[pod.path] = rest | entry.owned  # whoever is to own a slice finds it when he comes
             yield pod.path, _kept_off(pools[pod.path])
-            yield from ((one.path, _kept_off(rest)) for one in pod.containers if owners and one.path not in owners)
+            yield from ((one.path, _kept_off(rest)) for one in pod.containers if one.path not in owners)
         for path, cpus in owners.items():
             yield path, Want(why, entry.uid, cpus=cpus, owns=cpus)
     for path in node.tree.qos_slices.values():
