@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -52,7 +53,7 @@ class Machine:
     def __init__(self, tasks: list[str]) -> None:
         self.pids = {task: _sleeper() for task in tasks}
         self.names = {str(pid): task for task, pid in self.pids.items()}
-        self.files: dict[str, int] = {}
+        self.files: dict[str, tuple[int, Callable[[bytes], str]]] = {}
         self.cpus = set(range(os.sysconf("SC_NPROCESSORS_CONF")))
         self.log = KernelLog()
         self.settle_s = SETTLE_S
@@ -87,26 +88,29 @@ class Machine:
         return ""
 
     def read(self, key: str) -> str:
-        where, _, what = key.partition("|")
-        if what in ("home", "mask"):
-            return self._task(where, what)
         try:
             if key not in self.files:
-                path = f"{CPUS}/online" if key == "|online" else f"{MOUNT}/{where}/{what}"
-                self.files[key] = os.open(path, os.O_RDONLY)
-            return os.pread(self.files[key], 4096, 0).decode().rstrip("\n")
+                path, parsed = self._path(key)
+                self.files[key] = os.open(path, os.O_RDONLY), parsed
+            file, parsed = self.files[key]
+            return parsed(os.pread(file, 4096, 0))
         except OSError as error:
             return _name(error)
 
-    def _task(self, task: str, what: str) -> str:
-        pid = self.pids[task]
-        if what == "home":
-            return Path(f"/proc/{pid}/cgroup").read_text().rpartition("::/")[2].strip()
-        return _mask(pid)
+    def _path(self, key: str) -> tuple[str, Callable[[bytes], str]]:
+        where, _, what = key.partition("|")
+        match what:
+            case "online":
+                return f"{CPUS}/online", _text
+            case "home":
+                return f"/proc/{self.pids[where]}/cgroup", _home
+            case "mask":
+                return f"/proc/{self.pids[where]}/status", _mask
+        return f"{MOUNT}/{where}/{what}", _text
 
     def forget(self, key: str) -> None:
         if key in self.files:
-            os.close(self.files.pop(key))
+            os.close(self.files.pop(key)[0])
 
     def warnings(self) -> list[str]:
         return self.log.warnings()
@@ -227,9 +231,16 @@ def _cpus(text: str) -> set[int]:
     return {cpu for first, _, last in spans for cpu in range(int(first), int(last or first) + 1)}
 
 
-def _mask(pid: int) -> str:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return status.partition("Cpus_allowed_list:")[2].split("\n", 1)[0].strip()
+def _text(content: bytes) -> str:
+    return content.decode().rstrip("\n")
+
+
+def _home(content: bytes) -> str:
+    return content.decode().rpartition("::/")[2].strip()
+
+
+def _mask(content: bytes) -> str:
+    return content.partition(b"Cpus_allowed_list:")[2].split(b"\n", 1)[0].decode().strip()
 
 
 class _Unprivileged:
