@@ -32,7 +32,7 @@ format: $(VENV)/ready
 
 differential: $(VENV)/ready
 	$(BIN)/python -m tests.vm --setup
-	$(BIN)/python -m tests.differential $(if $(SEED),--seed $(SEED)) $(if $(STEPS),--steps $(STEPS)) $(if $(KERNEL),--kernel $(KERNEL))
+	$(BIN)/python -m tests.differential $(if $(SEED),--seed $(SEED)) $(if $(STEPS),--steps $(STEPS)) $(if $(KERNEL),--kernel $(KERNEL)) $(if $(JSON),--json $(JSON))
 
 docs: $(VENV)/ready
 	$(BIN)/python -m tests.report.metrics_page

@@ -1,7 +1,8 @@
 """Hold the cpuset model to a real kernel, step by step.
 
     python -m tests.differential --seed 1 --steps 20000 --kernel 6.12
-    python -m tests.differential --seed 1 --steps 4000 --kernel 6.12 --json 1.json    # in pieces
+    python -m tests.differential --seed 1 --steps 4000 --kernel 6.12 --json 1.json                    # in pieces
+    python -m tests.differential --seed 2 --steps 4000 --kernel 6.12 --json 2.json --after 1.json
     python -m tests.differential --sum 1.json 2.json
 
 Random steps are taken on the model and, in a virtual machine, on the kernel; after each one every file of every
@@ -44,9 +45,10 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--kernel", choices=MODELS, default="6.12")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also keep what came of it")
+    parser.add_argument("--after", type=Path, nargs="+", metavar="FILE", help="seek the rows that those met seldom")
     parser.add_argument("--sum", type=Path, nargs="+", metavar="FILE", help="take no steps: sum what was kept")
     args = parser.parse_args()
-    run = summed(args.sum) if args.sum else taken(args.kernel, args.seed, args.steps)
+    run = summed(args.sum) if args.sum else taken(args.kernel, args.seed, args.steps, args.after)
     if args.json:
         args.json.write_text(run.to_text())
     print(*run.lines(), sep="\n")
@@ -60,8 +62,8 @@ def summed(files: Iterable[Path]) -> Run:
     return first
 
 
-def taken(kernel: Kernel, seed: int, steps: int) -> Run:
-    run, met = Run(MODELS[kernel], [seed]), Counter[str]()
+def taken(kernel: Kernel, seed: int, steps: int, after: Iterable[Path] | None = None) -> Run:
+    run, met = Run(MODELS[kernel], [seed]), summed(after).tally.met if after else Counter[str]()
     for isolcpus, share in (("", 1 - SHARE), (ISOLCPUS, SHARE)):
         bench = Bench(run.kernel, isolcpus=isolcpus, isolated=isolcpus)
         generator = Generator(bench, Random(seed), met)
