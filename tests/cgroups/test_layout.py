@@ -6,10 +6,11 @@ import pytest
 
 from pinfold.cgroups.found import Found, Record
 from pinfold.cgroups.held import CpusetState, Held
-from pinfold.cgroups.layout import Enforcement, Node, Want, container_sets
+from pinfold.cgroups.layout import MOVE_BYTES, Enforcement, Layout, Node, Want, container_sets
 from pinfold.cgroups.paths import ROOT, CgroupPath, File
 from pinfold.cgroups.protocol import ordered
 from pinfold.cgroups.tree import ContainerCgroup, Driver, PodCgroup, Tree
+from pinfold.cgroups.verify import verify
 from pinfold.cgroups.wanted import wanted
 from pinfold.cgroups.watch import read, watched
 from pinfold.cpuset import CpuSet, NodeSet
@@ -23,7 +24,7 @@ MACHINE = machine(ONLINE, ONLINE)
 K = CgroupPath("kubepods.slice")
 POD = CgroupPath("kubepods.slice/pod")
 ENGINE, REST, PAUSE = (CgroupPath(f"{POD}/{name}") for name in ("engine", "rest", "pause"))
-SYSTEM = CgroupPath("system.slice")
+SYSTEM, USER = CgroupPath("system.slice"), CgroupPath("user.slice")
 CGROUP = PodCgroup(
     uid(1),
     POD,
@@ -108,6 +109,66 @@ def test_a_quota_is_given_back_as_its_last_other_writer_left_it() -> None:
     assert wants(None, held, found)[POD].cpu_max == "600000 100000"
 
 
+@pytest.mark.parametrize(
+    ("file", "found", "state", "given_back"),
+    [
+        pytest.param(File.CPUS, "0-3", replace(QUOTA, cpus=POOL), "0-3", id="cpus"),
+        pytest.param(File.EXCLUSIVE, "", replace(QUOTA, exclusive=POOL), "", id="exclusive"),
+        pytest.param(File.PARTITION, "member", replace(QUOTA, partition="root"), "member", id="partition"),
+        pytest.param(File.MEMS, "0", replace(QUOTA, mems=NODE_1), "0", id="mems"),
+        pytest.param(File.MEMORY_LOW, "4096", replace(QUOTA, memory_low="max"), "4096", id="memory-low"),
+        pytest.param(File.MEMORY_MIN, "8192", replace(QUOTA, memory_min="max"), "8192", id="memory-min"),
+    ],
+)
+def test_every_file_is_given_back_as_it_was_found_and_told_of_its_pod(
+    file: File, found: str, state: CpusetState, given_back: str
+) -> None:
+    ours = state.text(file)
+    assert ours is not None
+    want = wants(None, {**HELD, POD: state}, {POD: {file: Record(found, frozenset({ours}))}})[POD]
+    assert (want.texts(), want.pod) == ({file: given_back}, uid(1))
+
+
+def test_whatever_is_written_for_a_pod_names_it() -> None:
+    """So a refused write is the pod's, and no other's."""
+    for entry in (POOLED, SLICED, BOOKED_ONLY):
+        for enforcement in Enforcement:
+            node = Node(TREE, HELD, {}, MACHINE, enforcement, NAMES)
+            layout = wanted(node, Ledger({uid(1): entry}), ONLINE - entry.owned)
+            writes = [one for one in ordered(HELD, layout) if one.path in {POD, ENGINE, REST, PAUSE}]
+            assert writes
+            kept_off = {File.CPUS} if entry is not POOLED and enforcement is Enforcement.SHRINK else set()
+            assert {one.pod for one in writes if one.file not in kept_off} == {uid(1)}
+
+
+def test_where_pools_are_held_by_shrinking_whoever_was_given_cpus_keeps_those_that_are_nobodys() -> None:
+    """And a partition that somebody made is his."""
+    qos, other, theirs = (CgroupPath(f"{K}/{name}") for name in ("burstable", "other", "theirs"))
+    pods = {
+        uid(number): PodCgroup(uid(number), path, QosClass.GUARANTEED) for number, path in ((2, other), (3, theirs))
+    }
+    tree = replace(TREE, qos_slices={QosClass.BURSTABLE: qos}, pods={**TREE.pods, **pods}, outsiders=(SYSTEM, USER))
+    given = replace(QUOTA, cpus=CpuSet.parse("1-3,7"))
+    partition = replace(given, partition="root")
+    held = {**HELD, qos: given, other: given, theirs: partition, SYSTEM: given, USER: replace(given, cpus=POOL)}
+    node = Node(tree, held, {}, MACHINE, Enforcement.SHRINK, NAMES)
+    layout = wanted(node, Ledger({uid(1): POOLED}), ONLINE - POOL).wants
+    cpus = {path: str(layout[path].cpus) for path in (qos, other, SYSTEM, USER)}
+    assert cpus == {qos: "1,7", other: "1,7", SYSTEM: "1,7", USER: "0-1,6-7"}
+    assert theirs not in layout
+    wider = {path: replace(QUOTA, cpus=layout[path].cpus, cpus_effective=ONLINE) for path in cpus}
+    drift = verify(Layout({path: layout[path] for path in wider}), wider, ONLINE)
+    assert [(one.path, one.want) for one in drift] == [(path, cpus[path]) for path in sorted(cpus)]
+
+
+def test_the_rest_of_a_pod_without_a_pool_keeps_what_it_was_given() -> None:
+    held = {**HELD, POD: replace(QUOTA, cpus=CpuSet.parse("0,6"))}
+    node = Node(TREE, held, {}, MACHINE, Enforcement.SHRINK, NAMES)
+    layout = wanted(node, Ledger({uid(1): SLICED}), ONLINE - SLICE).wants
+    cpus = {path: str(layout[path].cpus) for path in (POD, ENGINE, REST, PAUSE)}
+    assert cpus == {POD: "0,2-4,6", ENGINE: "2-4", REST: "0,6", PAUSE: "0,6"}
+
+
 def test_no_controller_is_enabled_in_a_cgroup_with_processes_of_its_own() -> None:
     """It would succeed, and nobody could enter the cgroups below any more."""
     held = {**HELD, ROOT: replace(QUOTA, has_tasks=True), POD: replace(QUOTA, has_tasks=True)}
@@ -136,7 +197,8 @@ def test_a_controller_is_taken_back_where_nobody_below_uses_it(below: CpusetStat
         pytest.param(replace(QUOTA, populated=False, memory_bytes=GIB), True, id="nobody-runs-in-it"),
         pytest.param(replace(QUOTA, populated=False, mems=NODE_1), False, id="it-is-written-already"),
         pytest.param(replace(QUOTA, populated=True, memory_bytes=1 << 20), True, id="little-to-move"),
-        pytest.param(replace(QUOTA, populated=True, memory_bytes=GIB), False, id="much-to-move"),
+        pytest.param(replace(QUOTA, populated=True, memory_bytes=MOVE_BYTES), True, id="just-as-much-as-may-be"),
+        pytest.param(replace(QUOTA, populated=True, memory_bytes=MOVE_BYTES + 1), False, id="much-to-move"),
         pytest.param(replace(QUOTA, populated=True), False, id="nobody-knows-how-much"),
         pytest.param(
             replace(QUOTA, populated=True, memory_bytes=GIB, mems=NodeSet.parse("0-1"), mems_effective=NODE_1),
@@ -161,6 +223,13 @@ WIDE = ContainerEntry("engine", Isolation.POD, POOL, kind=ContainerKind.INIT)
     [
         pytest.param(POOLED.containers, "2-4", "5", "5", id="slice-shared-and-unknown"),
         pytest.param((WIDE,), "2-5", "2-5", "2-5", id="an-init-container-without-a-slice-has-the-pool"),
+        pytest.param(
+            (WIDE, ContainerEntry("late", Isolation.CONTAINER, SLICE)),
+            "2-5",
+            "5",
+            "5",
+            id="an-init-container-has-what-is-a-slices-that-is-not-there-yet",
+        ),
         pytest.param(
             (ContainerEntry("engine", Isolation.CONTAINER, POOL),), "2-5", "2-5", "2-5", id="nothing-left-whole-pool"
         ),
