@@ -2,7 +2,8 @@
 
 `FileCgroups` is `files.Cgroupfs` on a directory, with as much of a kernel behind it as figures need: what is written
 comes true, effective sets follow, and inotify tells of it. It refuses nothing and knows no order: whether Pinfold is
-right is asked elsewhere, here only what it costs. What the stand-in itself takes is counted apart.
+right is asked elsewhere, here only what it costs. What the stand-in itself takes is counted apart. There are no
+sandboxes: the bundles that would tell what they are cannot be made up here.
 """
 
 import json
@@ -140,7 +141,7 @@ class FileNode:
         return StateDirectory(self.root / "state")
 
     def start(self, number: int, cpus: int = 0) -> CgroupPath:
-        """A pod that runs: its manifest, its cgroup, a sandbox and its containers; *cpus*: it owns so many."""
+        """A pod that runs: its manifest, its cgroup and its containers'; *cpus*: it owns so many."""
         self.put(number, cpus)
         return self.appear(number, cpus)
 
@@ -152,7 +153,7 @@ class FileNode:
     def appear(self, number: int, cpus: int = 0) -> CgroupPath:
         path = pod_path(number, QosClass.GUARANTEED if cpus else QosClass.BURSTABLE)
         self._cgroup(path)
-        for place in range(len(containers(cpus)) + 1):
+        for place, _ in enumerate(containers(cpus), 1):
             self._cgroup(container_path(path, number, place))
         return path
 

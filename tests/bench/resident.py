@@ -25,6 +25,8 @@ from tests.bench.row import Row
 PODS, OWNERS = 250, 30
 PERIOD_S = 10
 RSS_MIB, RSS_SOUGHT_MIB, IDLE_PERCENT = 55.0, 40.0, 0.1
+DEVELOPERS = ("rich", "jsonschema")
+"""Packages of this checkout that an image has not, and that others import where they are there."""
 _ROOT = Path(__file__).parents[2]
 
 
@@ -78,7 +80,9 @@ def running(node: FileNode, server: LocalApiServer) -> Iterator[int]:
     file = node.root / "config.json"
     file.write_text(json.dumps(settings))
     argv = [sys.executable, "-m", "pinfold", "run", "--config", str(file)]
-    environment = {**os.environ, "PYTHONPATH": str(_ROOT / "daemon")}
+    for name in DEVELOPERS:
+        (node.root / f"{name}.py").write_text("raise ImportError\n")
+    environment = {**os.environ, "PYTHONPATH": f"{node.root}:{_ROOT / 'daemon'}"}
     process = subprocess.Popen(argv, env=environment, stdin=subprocess.DEVNULL)
     try:
         until("the daemon serves", lambda: (node.root / "socket").exists() and server.open_watches)

@@ -375,8 +375,9 @@ class Agent:
         if not self._layout.wants:  # the first turn of this process: the one before may have died amid its work
             node = self._taken_up(node, view)
         layout = wanted(node, decided.ledger, decided.node_shared)
-        differs = _places(verify(self._layout, node.held, topology.online))  # from what was made: others wrote
         unmade = verify(layout, node.held, topology.online)
+        made = self._layout if unmade else Layout()  # what differs from that, others wrote
+        differs = _places(verify(made, node.held, topology.online))
         drifted = [one for one in unmade if (one.path, one.file) in differs]
         known = view.full_names
         promised = promises(node, decided.ledger, self._newcomers.waiting)

@@ -183,7 +183,8 @@ class Sources:
 
     def refresh(self) -> None:
         """For the timer: look at what may have changed without a ring."""
-        self._named.clear()
+        self._named = {path: one for path, one in self._named.items() if self._is_whole(one)}
+        self._names_of = None, (), {}
         for source in (self._manifests, self._kubelet_events):
             if source:
                 source.refresh()
@@ -228,7 +229,7 @@ class Sources:
         The bundle is there before the cgroup; the pod's status comes seconds later, and is asked where there is none.
         Whoever has no name is asked for again when his pod changes, and at the timer.
         """
-        if self._names_of[0] is tree and self._names_of[1] is pods and self._named:
+        if self._names_of[0] is tree and self._names_of[1] is pods:
             return self._names_of[2]
         by_uid = {pod.uid: pod for pod in pods}
         names: dict[str, str] = {}
@@ -244,6 +245,11 @@ class Sources:
             self._bundles.keep({one.id for it in self._named.values() for one in it.cgroup.containers if one.id})
         self._names_of = tree, pods, names
         return names
+
+    def _is_whole(self, named: _Named) -> bool:
+        """Whether it is known of each container what it is; of a sandbox its bundle says that it is one."""
+        ids = (one.id for one in named.cgroup.containers if one.id)
+        return all(one in named.names or self._bundles.name_of(one) for one in ids)
 
     def _names(self, cgroup: PodCgroup, pod: Pod | None) -> dict[str, str]:
         """Of a pod that no source knows (yet, or while it is away) the bundles are believed: so its pins stay."""

@@ -30,6 +30,8 @@ FILES = (
 )
 FILES_OF_ROOT = tuple(file for file in FILES if file is not File.PROCS)
 """Without the thousand kernel threads: that it has tasks stops nobody from enabling controllers in the root cgroup."""
+SILENT = (File.CPUS_EFFECTIVE, File.MEMS_EFFECTIVE, File.PARTITION)
+"""What the kernel changes without a word to inotify."""
 FILES_BELOW = tuple(file for file in FILES if file is not File.ISOLATED)
 
 MEMBER = "member"

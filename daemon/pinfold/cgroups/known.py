@@ -11,8 +11,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from pinfold.cgroups import held as files
 from pinfold.cgroups.executor import Outcome
-from pinfold.cgroups.held import CpusetState, Held, Reading, held
+from pinfold.cgroups.held import SILENT, CpusetState, Held, Reading, held
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, below, parent
 from pinfold.cgroups.tree import Listing
 
@@ -83,10 +84,11 @@ class Known:
             self._forget(path)
 
     def glance(self, owners: Collection[CgroupPath]) -> None:
-        """Look again at the pods *owners*, and at some of the others."""
+        """Look again at those of the pods *owners*, and of some of the others, in which something changed silently."""
         self._glances += 1
         for place, path in enumerate(sorted(self._inner)):
-            if path in owners or parent(path) in owners or place % GLANCES == self._glances % GLANCES:
+            is_due = path in owners or parent(path) in owners or place % GLANCES == self._glances % GLANCES
+            if is_due and _silent(files.state(self._fs.read_all(path, SILENT))) != _silent(self._inner[path]):
                 del self._inner[path]
 
     def wrote(self, outcomes: Iterable[Outcome]) -> None:
@@ -157,3 +159,7 @@ class Known:
 
     def _unlist(self, path: CgroupPath) -> None:
         self.relisted |= self._children.pop(path, None) is not None
+
+
+def _silent(state: CpusetState) -> tuple[object, ...]:
+    return state.cpus_effective, state.mems_effective, state.partition

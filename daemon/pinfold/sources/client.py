@@ -4,8 +4,10 @@ Only ``Configuration`` and ``ApiClient``: typed models raise on pods that the AP
 ``Watch`` hides a 410 (kubernetes 37.0.2). Nothing of ``kubernetes`` is imported before a connection is asked for.
 """
 
+import importlib.util
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -80,6 +82,7 @@ class ApiServer:
     """Asks one API server, or one kubelet, from any thread."""
 
     def __init__(self, configuration: "Configuration") -> None:
+        _without_extras()
         from kubernetes.client.api_client import ApiClient
 
         configuration.keep_alive = True
@@ -178,7 +181,20 @@ class ApiServer:
         self._client.close()  # type: ignore[no-untyped-call]
 
 
+def _without_extras() -> None:
+    """Have modules of ``kubernetes`` imported one by one.
+
+    Its packages would import all that they have: OAuth, requests, websockets, 10 MiB that nothing here uses.
+    """
+    for name in ("kubernetes", "kubernetes.config", "kubernetes.utils"):
+        spec = importlib.util.find_spec(name) if name not in sys.modules else None
+        if spec:
+            package = sys.modules[name] = importlib.util.module_from_spec(spec)
+            package.__path__ = list(spec.submodule_search_locations or ())
+
+
 def _of_account(account: Path, environment: Mapping[str, str]) -> "Configuration":
+    _without_extras()
     from kubernetes.client.configuration import Configuration
     from kubernetes.config.config_exception import ConfigException
     from kubernetes.config.incluster_config import InClusterConfigLoader
@@ -195,6 +211,8 @@ def _of_account(account: Path, environment: Mapping[str, str]) -> "Configuration
 
 def _of_kubeconfig(path: Path) -> "Configuration":
     import yaml
+
+    _without_extras()
     from kubernetes.client.configuration import Configuration
     from kubernetes.config.config_exception import ConfigException
     from kubernetes.config.kube_config import load_kube_config
