@@ -149,17 +149,25 @@ def killed(check: Checks, node: Node, daemon: Daemon) -> Daemon:
     """The daemon dies at once and comes back."""
     check(until("the status shows it", lambda: _shown(daemon) >= _running(node), 30), "the status shows what runs")
     held = standing()
-    before = {name: (pod["pool"], pod["containers"]) for name, pod in daemon.pods().items()}
+    before = _ledger(daemon)
     daemon.stop(signal.SIGKILL)
     daemon = Daemon()
     until("settled after the restart", lambda: daemon.settled(*POOLS))
-    after = {name: (pod["pool"], pod["containers"]) for name, pod in daemon.pods().items()}
+    after = _ledger(daemon)
     check(before == after, "kill -9: the same ledger", (before, after))
     check(settings() == held, "kill -9: the same files")
     writes = [event for event in daemon.events() if event["event"] == "cgroup.written"]
     check(not writes and daemon.metric("pinfold_writes_total") == 0, "kill -9: not one write", writes)
     confined(check, "after kill -9", node.processes(), daemon)
     return daemon
+
+
+def _ledger(daemon: Daemon) -> dict[str, Any]:
+    """What each pod owns, and each of its containers; what the kernel makes of it stands in the files."""
+    return {
+        name: (pod["pool"], [{key: one[key] for key in one.keys() - {"kernel"}} for one in pod["containers"]])
+        for name, pod in daemon.pods().items()
+    }
 
 
 def _shown(daemon: Daemon) -> set[str]:
