@@ -191,6 +191,8 @@ def _without_extras() -> None:
         if spec:
             package = sys.modules[name] = importlib.util.module_from_spec(spec)
             package.__path__ = list(spec.submodule_search_locations or ())
+            if outer := name.rpartition(".")[0]:
+                setattr(sys.modules[outer], name.rpartition(".")[2], package)
 
 
 def _of_account(account: Path, environment: Mapping[str, str]) -> "Configuration":
