@@ -96,6 +96,28 @@ class TestRestart:
         guaranteed = pod(app("a", 2, 1), number=3)
         managed = planned(guaranteed, policy=replace(POLICY, manage=Manage.GUARANTEED))
         assert planned(guaranteed, ledger=managed.ledger).ledger == managed.ledger
+        opted_out = replace(guaranteed, intent=Intent(managed=frozenset()))
+        assert planned(opted_out, ledger=managed.ledger).ledger == Ledger()
+        burstable = replace(guaranteed, qos=QosClass.BURSTABLE)
+        assert planned(burstable, ledger=managed.ledger).ledger == Ledger()
+
+    def test_all_that_stands_is_booked_before_what_is_new(self) -> None:
+        two = [pod(app("a"), cpu=1, gib=30, number=number) for number in (1, 2)]
+        policy = replace(POLICY, topology_policy=TopologyPolicy.SINGLE_NUMA_NODE)
+        machine = without(H12, "1,3,5,7,9,11")
+        before = planned(*two, machine=machine, policy=policy)
+        third = pod(app("a"), cpu=1, gib=10, number=3)
+        after = planned(*two, third, machine=machine, ledger=before.ledger, policy=policy)
+        assert after.ledger == before.ledger
+        assert word_of(after, third) is Word.UNEXPECTED_ADMISSION
+
+    def test_what_was_decided_tells_where_the_pod_is_now_and_later(self) -> None:
+        before = planned(ENGINE)
+        entry = entry_of(before, ENGINE)
+        for answer in (before, planned(ENGINE, ledger=before.ledger)):
+            told = decision_of(answer, ENGINE)
+            assert (told.pool, told.mems) == (entry.cpus, entry.mems)
+        assert decision_of(before, ENGINE).hints
 
 
 class TestEnd:
@@ -299,6 +321,11 @@ class TestLostCpus:
         before = planned(ENGINE, policy=policy)
         after = planned(ENGINE, machine=without(H12, "8"), policy=policy, ledger=before.ledger)
         assert cpus(entry_of(after, ENGINE)) == {"engine": "2,4", "log": "10"}
+        assert str(entry_of(after, ENGINE).cpus) == "2,4,10"
+        kept = [(one.blocks, one.isolation) for one in entry_of(after, ENGINE).containers]
+        assert kept == [(one.blocks, one.isolation) for one in entry_of(before, ENGINE).containers]
+        assert any(blocks for blocks, _ in kept)
+        assert decision_of(after, ENGINE).hints
         assert (decision_of(after, ENGINE).outcome, word_of(after, ENGINE)) == (
             Outcome.DEGRADED,
             Word.TOPOLOGY_AFFINITY,
@@ -331,6 +358,20 @@ class TestLostCpus:
         )
         assert after.ledger == Ledger()
         assert decision_of(after, ENGINE).outcome is Outcome.SHARED
+        assert word_of(after, ENGINE) is Word.UNEXPECTED_ADMISSION
+
+    def test_of_two_that_change_at_once_neither_gets_the_others_memory(self) -> None:
+        two = [pod(app("a"), cpu=1, gib=30, number=number) for number in (1, 2)]
+        policy = replace(POLICY, topology_policy=TopologyPolicy.SINGLE_NUMA_NODE)
+        machine = without(H12, "1,3,5,7,9,11")
+        before = planned(*two, machine=machine, policy=policy)
+        after = planned(
+            asking(two[0], 1, 40), asking(two[1], 2, 30), machine=machine, ledger=before.ledger, policy=policy
+        )
+        assert entry_of(after, two[0]) == entry_of(before, two[0])
+        assert word_of(after, two[0]) is Word.UNEXPECTED_ADMISSION
+        assert decision_of(after, two[0]).hints
+        assert len(entry_of(after, two[1]).cpus) == 2
 
     def test_slices_of_the_node_keep_what_is_left_of_them(self) -> None:
         what = pod(app("a", 4, 1), app("b", 1, 1), number=1)
