@@ -364,7 +364,7 @@ class Churn:
 
     def _ledger(self) -> Ledger:
         """What the loop made true last."""
-        return self.agent._planned[2].ledger if self.agent._planned else Ledger()
+        return self.agent._deciding.planned[2].ledger if self.agent._deciding.planned else Ledger()
 
     def _due(self) -> None:
         self.agent.sources.refresh()
@@ -378,8 +378,8 @@ class Churn:
 
     def _promised(self, snapshot: Snapshot) -> None:
         assert snapshot.mode is Mode.ENFORCING, snapshot.mode_reason
-        assert self.agent._planned
-        world, _, planned = self.agent._planned
+        assert self.agent._deciding.planned
+        world, _, planned = self.agent._deciding.planned
         promises.check(world, planned, moved=True)
         self._each_has_its_own(snapshot)
         self._owners_are_alone(snapshot)

@@ -17,25 +17,25 @@ from pinfold import __version__
 from pinfold.agent.beside import Beside
 from pinfold.agent.books import Books
 from pinfold.agent.chronicle import Chronicle
+from pinfold.agent.deciding import Deciding
 from pinfold.agent.decision import Made
 from pinfold.agent.enforcement import Enforced, Kept, NodeCgroups
+from pinfold.agent.fights import Fights
 from pinfold.agent.handover import Handover
 from pinfold.agent.irqs import Irqs
 from pinfold.agent.kernel_view import not_isolated
 from pinfold.agent.machine import Machine
 from pinfold.agent.narrowing import Narrowing
 from pinfold.agent.outbox import Outbox
-from pinfold.agent.patience import FIRST_S, Patience
-from pinfold.agent.rebuild import rebuilt
+from pinfold.agent.patience import FIRST_S
 from pinfold.agent.showing import Showing
 from pinfold.agent.sources import Sources
-from pinfold.agent.view import View, active, near_device
+from pinfold.agent.view import View, active
 from pinfold.agent.warnings import fights, strangers, weakly_protected
 from pinfold.agent.witness import Witness
 from pinfold.cgroups import watch
-from pinfold.cgroups.executor import Result
 from pinfold.cgroups.files import CgroupError
-from pinfold.cgroups.found import adopted, left_by_kubelet, narrowed, overlooked
+from pinfold.cgroups.found import narrowed, overlooked
 from pinfold.cgroups.held import held
 from pinfold.cgroups.known import Stirred
 from pinfold.cgroups.layout import Enforcement, Kind, Layout, Node
@@ -48,13 +48,11 @@ from pinfold.cgroups.tree import NoTree, Tree
 from pinfold.cgroups.verify import Drift, verify
 from pinfold.cgroups.wanted import wanted
 from pinfold.config import Config
-from pinfold.cpuset import CpuSet
 from pinfold.errors import PinfoldError
 from pinfold.interrupts.affinities import Moves
 from pinfold.interrupts.guard import Guard, Guarded
 from pinfold.planning.ledger import Ledger
 from pinfold.planning.planner import Plan, World, plan
-from pinfold.planning.policy import MemoryPolicy
 from pinfold.pods.model import InvalidPod, Pod, PodUid
 from pinfold.report import systemd
 from pinfold.report.alone import Alone
@@ -103,10 +101,6 @@ class Agent:
         copy = config.sources.kubelet.import_state
         imported = Path(copy) if copy and self._is_first and not self._books.is_lost else None
         self._handover = Handover(Path(config.sources.kubelet.root_dir), imported)
-        self._planned: tuple[World, Ledger, Plan] | None = None
-        """The last plan, and what it was made of: the same makes the same."""
-        self._decided: tuple[tuple[object, ...], Plan] | None = None
-        """The same by what that was made of, where all of it rings when it changes."""
         self._view: View | None = None
         self._heard: Tree | None = None
         """What rings when it changes."""
@@ -115,28 +109,28 @@ class Agent:
         self._newcomers = Newcomers()
         self._witness = Witness(self.cgroup_files, clock=clock)
         self._narrowing = Narrowing(self._cgroups.fs, self._cgroups.has_run, Path(config.cgroup_mount), now)
-        self._patience = Patience()
         self._irqs = Irqs(config.irq_guard, guard)
         self._guarded = Guarded()
         """What became of the interrupts."""
         self._due = False
         """The timer rang: look at what may have changed without a ring."""
         self._hidden: tuple[str, ...] = ()
-        self._held_by_others: Mapping[CgroupPath, CpuSet] | None = None
-        """None: nobody has looked yet."""
         self._refused_at: dict[PodUid, float] = {}
         self._look_at_s = float("inf")
         """When the next turn is due though nothing rings."""
         self._peace: Peace | None = None
         self._snapshot: Snapshot | None = None
-        self.decision: Made | None = None
-        """The last one that changed something; read from other threads too."""
         self._started_at, self._turned_at = now(), clock()
         self._interrupted = threading.Event()
         self.sources = Sources(config)
         self._beside = Beside(config, self._cgroups, self.sources.wakeup.wake)
         self._memory: Mapping[PodUid, Bytes] = {}
         self._outbox = Outbox(self.sources.server, config, clock, now)
+        self._fights = Fights(self._chronicle, self._outbox)
+        self._deciding = Deciding(
+            *(self.sources, self._cgroups, self._machine, self._books),
+            *(self._handover, self._chronicle, self._outbox, self._beside),
+        )
 
     # Read from other threads: each gives one immutable value.
 
@@ -148,6 +142,11 @@ class Agent:
     def snapshot(self) -> Snapshot | None:
         """The newest picture; None before the first turn is done."""
         return self._snapshot
+
+    @property
+    def decision(self) -> Made | None:
+        """The last one that changed something."""
+        return self._deciding.last
 
     def heartbeat_age_s(self) -> float:
         """Since the loop last turned."""
@@ -216,7 +215,7 @@ class Agent:
             log.exception("reconcile.failed", reason=repr(error))
             self._failed(error)
         self._turned_at = self._clock()
-        if (pause_s := self._patience.pause_s) is not None:
+        if (pause_s := self._fights.patience.pause_s) is not None:
             self._look_at_s = min(self._look_at_s, self._turned_at + pause_s)
         return again
 
@@ -249,7 +248,7 @@ class Agent:
             again = bool(self.sources.watch({ROOT}))
             self._cgroups.known.hear(self.sources.heard, self.sources.listed)
             return again
-        names, view = self.sources.names(tree, pods), self._view
+        names, view = self.sources.naming.names(tree, pods), self._view
         if view is None or (view.pods, view.tree, view.names) != (pods, tree, names):
             view = self._view = View(pods, invalid, tree, names, self.sources.objects)
         known = view.by_uid.keys()
@@ -262,7 +261,7 @@ class Agent:
         if peace is None or (unclear and not self.sources.synced):
             return False  # whose the cpusets are, or whose a pin is, is not known yet: all stays as it is
         if peace.cpusets:
-            own = decided = self._decide(view, peace)
+            own = decided = self._deciding.decide(view, peace)
         else:
             own = Plan(Ledger(), (), self._machine.topology.online)
             machine = self._machine
@@ -298,7 +297,7 @@ class Agent:
         at once more."""
         watched = watch.watched(tree, ledger, self._books.kept.files, self._capability.enforcement)
         partitions = {path for path, want in self._layout.wants.items() if want.partition not in {None, Kind.MEMBER}}
-        again = self.sources.watch(watched, self._patience.muted, partitions)
+        again = self.sources.watch(watched, self._fights.patience.muted, partitions)
         self._cgroups.known.hear(self.sources.heard, self.sources.listed)
         self._heard = tree
         return again
@@ -315,58 +314,6 @@ class Agent:
             if one.is_confined:
                 self._newcomers, late = self._newcomers.narrowed(one.newborn, one.seen_at, one.written_at, one.late)
                 self._chronicle.started([late] if late else [], view.full_names)
-
-    def _decide(self, view: View, peace: Peace) -> Plan:
-        seen = (
-            *(view.pods, view.invalid, view.tree, view.names, peace, self.sources.synced, self._held_by_others),
-            *(self._machine.topology, self._machine.policy, self._books.checkpoint.ledger),
-        )
-        if self._decided and self._decided[0] == seen and not self._handover.pending:
-            return self._decided[1]
-        tree, pods = view.tree, active(view.pods)
-        ledger = self._handover.take(pods, self._machine.policy)
-        if ledger is not None:
-            node = self._cgroups.look(tree, ledger, self._machine.topology, {}, view.names)
-            owners = (pod for uid, pod in tree.pods.items() if uid in ledger.entries)
-            self._books.kept = replace(
-                self._books.kept, files={**left_by_kubelet(owners, node.held), **self._books.kept.files}
-            )
-        else:
-            ledger = self._books.checkpoint.ledger if not self._books.is_lost else self._rebuilt(view)
-        away = (ledger.entries.keys() | ledger.protections.keys()) - {pod.uid for pod in pods}
-        invalid = {one.uid for one in view.invalid}
-        lingering = {
-            uid
-            for uid in away
-            if uid in invalid
-            or not self.sources.synced
-            or (uid in tree.pods and (state := self._cgroups.known.state(tree.pods[uid].path)) and state.populated)
-        }
-        running = {pod.uid for pod in pods if pod.uid not in ledger.entries and view.runs(pod.uid)}
-        stay = frozenset[PodUid]() if self._beside.moves_memory else frozenset(running)
-        policy = self._machine.policy if peace.mems else replace(self._machine.policy, memory_policy=MemoryPolicy.NONE)
-        devices = self.sources.devices(pods)
-        pods = tuple(pod for pod in pods if pod.uid in ledger.entries or not view.awaits_device(pod, devices))
-        if self._held_by_others is None:
-            now = self._cgroups.look(tree, Ledger(), self._machine.topology, self._books.kept.files, view.names)
-            self._held_by_others = held_by_others(now)
-        others = CpuSet.union(self._held_by_others.values())
-        topology = (
-            self._machine.topology
-            if self._machine.topology.online <= others
-            else self._machine.topology.without(others)
-        )
-        world = World(topology, policy, pods, frozenset(lingering), stay, devices)
-        if self._planned and self._planned[:2] == (world, ledger):
-            self._decided = None if away or any(map(near_device, pods)) else (seen, self._planned[2])
-            return self._planned[2]
-        decided = self._chronicle.recalled(plan(world, ledger))
-        self._planned = world, ledger, decided
-        fresh = self._chronicle.decided(decided, ledger)
-        if fresh or decided.ledger != ledger:
-            self.decision = Made.of(view.objects, world, ledger, decided)
-        self._outbox.decided(fresh, self._chronicle.trapped(decided, pods), pods)
-        return decided
 
     def _enforce(self, view: View, decided: Plan, began: float) -> Enforced:
         self._refused_at = {uid: at for uid, at in self._refused_at.items() if began - at < RETRY_S}
@@ -411,19 +358,19 @@ class Agent:
         )
         self._chronicle.started(amid, known)
         self._chronicle.confined(confined)
-        contested = self._be_patient(drifted, enforced, view)
-        self._chronicle.enforced(enforced, drifted, known, self._patience.fought)
+        contested = self._fights.seen(self.sources.written(), drifted, enforced, view, self._clock())
+        self._chronicle.enforced(enforced, drifted, known, self._fights.patience.fought)
         # A partition that somebody unmakes while it is made is none that the kernel refuses.
         self._refused_at = {
             uid: self._refused_at.get(uid, began) for uid in enforced.node.refused if uid not in contested
         }
         self._look_at_s = min((at + RETRY_S for at in self._refused_at.values()), default=float("inf"))
-        if enforced.overwritten and not self._patience.muted:
+        if enforced.overwritten and not self._fights.patience.muted:
             self._look_at_s = min(self._look_at_s, self._clock() + FIRST_S)
         self._go_on_beside(enforced, drifted)
         self._spare(decided.ledger, save)
         self._layout = enforced.layout
-        self._held_by_others = held_by_others(enforced.node)
+        self._deciding.held_by_others = held_by_others(enforced.node)
         self._hidden = (HIDDEN_TASKS,) if enforced.hidden_tasks else ()
         return enforced
 
@@ -433,27 +380,6 @@ class Agent:
         pods = [one for uid, one in view.tree.pods.items() if all_were or uid in self._managed]
         states = {**node.held, **held(self._cgroups.fs, (one.path for pod in pods for one in pod.containers))}
         return replace(node, held=states, found=overlooked(node.found, pods, states))
-
-    def _be_patient(self, drifted: Iterable[Drift], enforced: Enforced, view: View) -> set[PodUid]:
-        """Whoever writes as fast as he is repaired is told, and answered more slowly; the pods that he writes to."""
-        taken = {
-            (one.write.path, one.write.file)
-            for one in enforced.outcomes
-            if one.result is Result.DONE or (one.result is Result.REFUSED and not one.errno)
-        }
-        before = self._patience.fought
-        repaired = {path for path, _ in _places(drifted) & taken}
-        self._patience = self._patience.after(self.sources.written(), repaired, self._clock())
-        fought = self._patience.fought
-        owners = {path: view.tree.owners[path] for path in fought if path in view.tree.owners}
-        for path in sorted(fought - before):
-            pod = view.by_uid.get(owners.get(path, PodUid("")))
-            note = self._chronicle.fought(path, pod.full_name if pod else "")
-            if pod:
-                self._outbox.fought(pod, note)
-        for path in sorted(before - fought):
-            self._chronicle.calmed(path)
-        return set(owners.values())
 
     def _spare(self, ledger: Ledger, commit: Callable[[Kept], None]) -> None:
         """Keep interrupts off the CPUs that the configuration says."""
@@ -470,19 +396,6 @@ class Agent:
         due = self._beside.due(enforced, self._books.checkpoint.properties)
         self._books.save(replace(self._books.kept, files=due.found), self._books.checkpoint.ledger, due.places)
         self._beside.ask(due, drifted)
-
-    def _rebuilt(self, view: View) -> Ledger:
-        """The ledger as the kernel's pins tell it."""
-        tree = view.tree
-        node = self._cgroups.look(tree, Ledger(), self._machine.topology, {}, view.names)
-        self._books.kept = Kept(adopted(tree, node.held))
-        pods = active(view.pods)
-        world = World(self._machine.topology, self._machine.policy, pods, devices=self.sources.devices(pods))
-        afresh = plan(world, Ledger())
-        ledger = rebuilt(afresh.ledger, node, self._machine.topology.online - self._machine.policy.reserved)
-        self._chronicle.moment("ledger.rebuilt", "", f"{len(ledger.entries)} pods kept what they had")
-        log.warning("ledger.rebuilt", pods=len(ledger.entries))
-        return ledger
 
     def _publish(
         self,
@@ -517,7 +430,7 @@ class Agent:
             events=self._outbox.event_counts,
             evictions=self._outbox.evictions,
             recent=self._chronicle.recent,
-            fought=tuple(sorted(self._patience.fought)),
+            fought=tuple(sorted(self._fights.patience.fought)),
             interrupts=Interrupts(len(self._guarded.moves), len(self._guarded.stays)),
             memory=self._memory,
             migrated=self._beside.migrated,
@@ -529,8 +442,8 @@ class Agent:
                 *self._guarded.warnings,
                 *self._beside.warnings(),
                 *weakly_protected(decided.ledger, Path(self.config.sysfs_root)),
-                *fights(self._patience),
-                *strangers(self._held_by_others or {}),
+                *fights(self._fights.patience),
+                *strangers(self._deciding.held_by_others or {}),
                 *not_isolated(decided.ledger, kernel),
                 *self._showing.unseen(began, decided, kernel),
             ),

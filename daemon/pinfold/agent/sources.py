@@ -4,14 +4,14 @@ import os
 import selectors
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+from pinfold.agent.naming import Naming
 from pinfold.agent.view import near_device
 from pinfold.cgroups.known import Stirred
 from pinfold.cgroups.paths import CgroupPath, File, below, parent
-from pinfold.cgroups.tree import PodCgroup, Tree
 from pinfold.config import Config
 from pinfold.cpuset import NodeSet
 from pinfold.errors import PinfoldError
@@ -20,7 +20,6 @@ from pinfold.pods.model import InvalidPod, Pod, PodUid
 from pinfold.pods.reader import read_pod, read_pods
 from pinfold.report.snapshot import SourceHealth
 from pinfold.sources.apiserver import ApiServerPods
-from pinfold.sources.bundles import Bundles
 from pinfold.sources.cgroup_events import CgroupEvents, Change, Changes, Happening
 from pinfold.sources.client import SERVICE_ACCOUNT, ApiServer
 from pinfold.sources.inotify import InotifyLimitError
@@ -42,15 +41,6 @@ _FILES = frozenset(File) - {File.PROCS, File.MEMORY_CURRENT}
 _Read = tuple[tuple[Pod, ...], tuple[InvalidPod, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Named:
-    """What the containers of a pod are called."""
-
-    cgroup: PodCgroup
-    pod: Pod | None
-    names: Mapping[str, str]
-
-
 class SourceError(PinfoldError):
     """No source of pods is configured, or one cannot be asked at all."""
 
@@ -60,7 +50,7 @@ class Sources:
 
     def __init__(self, config: Config) -> None:
         self.wakeup = Wakeup()
-        self._bundles = Bundles()
+        self.naming = Naming()
         self._sysfs_root = Path(config.sysfs_root)
         self._kubelet_root = Path(config.sources.kubelet.root_dir)
         self._manifests = Manifests(Path(path)) if (path := config.sources.manifests.path) else None
@@ -105,9 +95,6 @@ class Sources:
         self._read: tuple[tuple[Pods, ...], _Read] = ((), ((), ()))
         self._pods: dict[str, tuple[object, Pod | InvalidPod]] = {}
         """Where an object came from → it, and what was made of it."""
-        self._named: dict[CgroupPath, _Named] = {}
-        self._names_of: tuple[Tree | None, Iterable[Pod], Mapping[str, str]] = (None, (), {})
-        """What the last `names` were asked for, and they."""
         self._selector = selectors.DefaultSelector()
         for source in (*self._ringing(), self._hotplug):
             if source:
@@ -183,8 +170,7 @@ class Sources:
 
     def refresh(self) -> None:
         """For the timer: look at what may have changed without a ring."""
-        self._named = {path: one for path, one in self._named.items() if self._is_whole(one)}
-        self._names_of = None, (), {}
+        self.naming.refresh()
         for source in (self._manifests, self._kubelet_events):
             if source:
                 source.refresh()
@@ -222,45 +208,6 @@ class Sources:
             faults = tuple(fault for picture in pictures for fault in picture.faults)
             self._read = (pictures, (pods, (*faults, *invalid)))
         return self._read[1]
-
-    def names(self, tree: Tree, pods: Iterable[Pod]) -> Mapping[str, str]:
-        """Runtime's id → container name, for the containers whose name is one in their pod's spec.
-
-        The bundle is there before the cgroup; the pod's status comes seconds later, and is asked where there is none.
-        Whoever has no name is asked for again when his pod changes, and at the timer.
-        """
-        if self._names_of[0] is tree and self._names_of[1] is pods:
-            return self._names_of[2]
-        by_uid = {pod.uid: pod for pod in pods}
-        names: dict[str, str] = {}
-        before, self._named = self._named, {}
-        for cgroup in tree.pods.values():
-            pod = by_uid.get(cgroup.uid)
-            known = before.get(cgroup.path)
-            if known is None or known.pod is not pod or known.cgroup != cgroup:
-                known = _Named(cgroup, pod, self._names(cgroup, pod))
-            self._named[cgroup.path] = known
-            names |= known.names
-        if self._named.keys() != before.keys() or any(one is not before[path] for path, one in self._named.items()):
-            self._bundles.keep({one.id for it in self._named.values() for one in it.cgroup.containers if one.id})
-        self._names_of = tree, pods, names
-        return names
-
-    def _is_whole(self, named: _Named) -> bool:
-        """Whether it is known of each container what it is; of a sandbox its bundle says that it is one."""
-        ids = (one.id for one in named.cgroup.containers if one.id)
-        return all(one in named.names or self._bundles.name_of(one) for one in ids)
-
-    def _names(self, cgroup: PodCgroup, pod: Pod | None) -> dict[str, str]:
-        """Of a pod that no source knows (yet, or while it is away) the bundles are believed: so its pins stay."""
-        names: dict[str, str] = {}
-        for container in cgroup.containers:
-            if container.id is not None:
-                bundle = self._bundles.name_of(container.id)
-                name = bundle.name if bundle else pod.container_ids.get(container.id, "") if pod else ""
-                if name and (pod is None or any(one.name == name for one in pod.containers)):
-                    names[container.id] = name
-        return names
 
     def devices(self, pods: Iterable[Pod]) -> dict[str, NodeSet]:
         """The devices that *pods* want to be near → their NUMA nodes, of those that are there."""
