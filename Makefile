@@ -48,7 +48,7 @@ tools: $(VENV)/ready
 	-command -v $(abspath $(BIN))/helm || GOBIN=$(abspath $(BIN)) go install helm.sh/helm/v3/cmd/helm@v3.22.0
 
 bench: $(VENV)/ready
-	$(BIN)/python -m tests.bench.bench_planning
+	$(BIN)/python -m tests.bench $(if $(ALL),--all) --json build/bench.json
 	$(BIN)/python -m tests.bench.bench_cli
 
 # A new pip, since Debian 12's knows no dependency groups.
