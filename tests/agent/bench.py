@@ -68,6 +68,8 @@ class Fs(ModelGround):
         """Of files that the model has not."""
         self.meddled: dict[tuple[CgroupPath, str], tuple[CgroupPath, str, str]] = {}
         """A file → where, and what, somebody else writes right after our write to it."""
+        self.told: dict[CgroupPath, Mapping[str, str | None]] = {}
+        """What somebody else writes right after our next look at a cgroup."""
         self.refused: dict[int, int] = {}
         """Number of a write, from 0 → the errno that it meets."""
         self.dies_at: int | None = None
@@ -82,6 +84,8 @@ class Fs(ModelGround):
 
     def read_all(self, path: CgroupPath, files: tuple[str, ...], /) -> dict[str, str]:
         texts = super().read_all(path, files)
+        for file, text in self.told.pop(path, {}).items():
+            self._take(path, file, text or "")
         others = {file: self.texts[path, file] for file in files if (path, file) in self.texts}
         return {**texts, **others} if texts else texts
 

@@ -253,6 +253,25 @@ def test_drift_is_repaired_and_counted_by_cause(bench: Bench) -> None:
     assert [one.event for one in snapshot.recent if one.event == "cpuset.drifted"] == ["cpuset.drifted"]
 
 
+def test_what_somebody_writes_amid_a_turn_as_it_is_to_be_is_still_given_back(bench: Bench) -> None:
+    """systemd empties a slice, and then writes what Pinfold told it to: both between two looks of one turn."""
+    bench.put(pod(1, 4))
+    bench.appear(1, populated=False)
+    bench.start()
+    bench.turn()
+    pool = pod_path(1, QosClass.GUARANTEED)
+    held = {file: bench.fs.read(pool, file) for file in ("cpuset.cpus", "cpuset.mems")}
+    for file in held:
+        assert bench.fs.world.write(pool, file, "") is None
+    bench.fs.told = {pool: held}
+    bench.turn()
+    assert not bench.fs.told
+    assert {file: bench.fs.read(pool, file) for file in held} == held
+    bench.take(1)
+    bench.turn()
+    assert not any(bench.fs.read(pool, file) for file in held)
+
+
 def test_beside_a_static_kubelet_everything_is_given_back_and_nothing_written(bench: Bench) -> None:
     bench.put(pod(1, 4))
     bench.appear(1)

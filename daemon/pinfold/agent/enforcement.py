@@ -240,7 +240,18 @@ class NodeCgroups:
             return node
         now = {**node.held, **held(self.fs, moving)}
         sizes = {write.path: size_bytes(self.fs, write) for write in pending(layout, now)}
-        return replace(node, held={**now, **{path: replace(now[path], memory_bytes=sizes[path]) for path in sizes}})
+        weighed = {path: _moving(node.held[path], now[path], sizes.get(path)) for path in moving}
+        return replace(node, held={**node.held, **weighed})
+
+
+def _moving(looked: CpusetState, now: CpusetState, moves_bytes: int | None) -> CpusetState:
+    """What a change of memory nodes moves *now*; else as it was *looked* at, which what a release gives back is of."""
+    return replace(
+        looked,
+        populated=now.populated,
+        mems_effective=now.mems_effective,
+        memory_bytes=now.memory_bytes if moves_bytes is None else moves_bytes,
+    )
 
 
 def _refused(done: Iterable[Outcome], node: Node) -> set[PodUid]:
