@@ -4,7 +4,6 @@ Sources only ring; what to do is decided in the core; here they meet. An error i
 the next turn begins anew from what the kernel holds: pods go on as they are.
 """
 
-import platform
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import structlog
 
-from pinfold import __version__
 from pinfold.agent.beside import Beside
 from pinfold.agent.books import Books
 from pinfold.agent.chronicle import Chronicle
@@ -23,15 +21,13 @@ from pinfold.agent.enforcement import Enforced, Kept, NodeCgroups
 from pinfold.agent.fights import Fights
 from pinfold.agent.handover import Handover
 from pinfold.agent.irqs import Irqs
-from pinfold.agent.kernel_view import not_isolated
 from pinfold.agent.machine import Machine
 from pinfold.agent.narrowing import Narrowing
 from pinfold.agent.outbox import Outbox
 from pinfold.agent.patience import FIRST_S
-from pinfold.agent.showing import Showing
+from pinfold.agent.publishing import Picture
 from pinfold.agent.sources import Sources
 from pinfold.agent.view import View, active
-from pinfold.agent.warnings import fights, strangers, weakly_protected
 from pinfold.agent.witness import Witness
 from pinfold.cgroups import watch
 from pinfold.cgroups.files import CgroupError
@@ -41,7 +37,6 @@ from pinfold.cgroups.known import Stirred
 from pinfold.cgroups.layout import Enforcement, Kind, Layout, Node
 from pinfold.cgroups.newborns import Standing
 from pinfold.cgroups.newcomers import Newcomers, promises
-from pinfold.cgroups.numa_stat import Bytes
 from pinfold.cgroups.partitions import held_by_others
 from pinfold.cgroups.paths import ROOT, CgroupPath, File
 from pinfold.cgroups.tree import NoTree, Tree
@@ -50,13 +45,13 @@ from pinfold.cgroups.wanted import wanted
 from pinfold.config import Config
 from pinfold.errors import PinfoldError
 from pinfold.interrupts.affinities import Moves
-from pinfold.interrupts.guard import Guard, Guarded
+from pinfold.interrupts.guard import Guard
 from pinfold.planning.ledger import Ledger
 from pinfold.planning.planner import Plan, World, plan
-from pinfold.pods.model import InvalidPod, Pod, PodUid
+from pinfold.pods.model import PodUid
 from pinfold.report import systemd
 from pinfold.report.alone import Alone
-from pinfold.report.snapshot import Exclusivity, Interrupts, Mode, PodInKernel, Snapshot
+from pinfold.report.snapshot import Mode, Snapshot
 from pinfold.sources.kubelet_state import Peace
 from pinfold.sources.wakeup import Timer
 from pinfold.state import StateDirectory
@@ -67,7 +62,6 @@ HIDDEN_TASKS = (
     "tasks in the root cgroup may run on pools: their PIDs are not visible here, and no partition keeps them off. "
     "Run Pinfold with hostPID."
 )
-FAILED = "the last turn failed, all stays as it is and is tried again: "
 TURNS = 5
 """How often a turn that found new cgroups to watch is followed by another at once."""
 
@@ -89,7 +83,6 @@ class Agent:
         self._clock, self._now = clock, now
         self._machine = Machine(config)
         self._cgroups = cgroups or NodeCgroups(config)
-        self._capability = self._cgroups.capability({})
         self._chronicle = Chronicle(now)
         self._books = Books(state)
         if self._books.fault:
@@ -104,32 +97,30 @@ class Agent:
         self._view: View | None = None
         self._heard: Tree | None = None
         """What rings when it changes."""
-        self._showing = Showing()
         self._layout = Layout()
         self._newcomers = Newcomers()
         self._witness = Witness(self.cgroup_files, clock=clock)
         self._narrowing = Narrowing(self._cgroups.fs, self._cgroups.has_run, Path(config.cgroup_mount), now)
         self._irqs = Irqs(config.irq_guard, guard)
-        self._guarded = Guarded()
-        """What became of the interrupts."""
         self._due = False
         """The timer rang: look at what may have changed without a ring."""
-        self._hidden: tuple[str, ...] = ()
         self._refused_at: dict[PodUid, float] = {}
         self._look_at_s = float("inf")
         """When the next turn is due though nothing rings."""
         self._peace: Peace | None = None
-        self._snapshot: Snapshot | None = None
-        self._started_at, self._turned_at = now(), clock()
+        self._turned_at = clock()
         self._interrupted = threading.Event()
         self.sources = Sources(config)
         self._beside = Beside(config, self._cgroups, self.sources.wakeup.wake)
-        self._memory: Mapping[PodUid, Bytes] = {}
         self._outbox = Outbox(self.sources.server, config, clock, now)
         self._fights = Fights(self._chronicle, self._outbox)
         self._deciding = Deciding(
             *(self.sources, self._cgroups, self._machine, self._books),
             *(self._handover, self._chronicle, self._outbox, self._beside),
+        )
+        self._picture = Picture(
+            *(self._machine, self.sources, self._chronicle, self._outbox, self._handover, self._beside),
+            *(self._deciding, self._fights, self._witness, self._cgroups.capability({}), now),
         )
 
     # Read from other threads: each gives one immutable value.
@@ -141,7 +132,7 @@ class Agent:
 
     def snapshot(self) -> Snapshot | None:
         """The newest picture; None before the first turn is done."""
-        return self._snapshot
+        return self._picture.snapshot
 
     @property
     def decision(self) -> Made | None:
@@ -210,22 +201,14 @@ class Agent:
             self._due = False
         except PinfoldError as error:
             log.error("reconcile.failed", reason=str(error))
-            self._failed(error)
+            self._picture.failed(error)
         except Exception as error:
             log.exception("reconcile.failed", reason=repr(error))
-            self._failed(error)
+            self._picture.failed(error)
         self._turned_at = self._clock()
         if (pause_s := self._fights.patience.pause_s) is not None:
             self._look_at_s = min(self._look_at_s, self._turned_at + pause_s)
         return again
-
-    def _failed(self, error: Exception) -> None:
-        self._chronicle.failed(error)
-        if self._snapshot:
-            told = tuple(one for one in self._snapshot.warnings if not one.startswith(FAILED))
-            self._snapshot = replace(
-                self._snapshot, counters=self._chronicle.counters, warnings=(*told, f"{FAILED}{error}")
-            )
 
     def _turn(self, began: float) -> bool:
         if not self.sources.ready:
@@ -237,14 +220,14 @@ class Agent:
             self._cgroups.known.stir(Stirred(everywhere=True))
             self._machine.reread()
         if (told := self.sources.kubelet_config) is not self._machine.kubelet:
-            self._machine.hear(told, first=self._snapshot is None)
+            self._machine.hear(told, first=self._picture.snapshot is None)
         pods, invalid = self.sources.pods()
         self._chronicle.invalid(invalid)
         tree = self._discovered()
         if isinstance(tree, NoTree):
             world = World(self._machine.topology, self._machine.policy, active(pods))
             decided = plan(world, self._books.checkpoint.ledger)
-            self._publish(began, pods, invalid, decided, {}, Mode.OBSERVING, tree.message)
+            self._picture.publish(began, pods, invalid, decided, {}, Mode.OBSERVING, tree.message)
             again = bool(self.sources.watch({ROOT}))
             self._cgroups.known.hear(self.sources.heard, self.sources.listed)
             return again
@@ -278,11 +261,11 @@ class Agent:
         node = enforced.node
         if not peace.cpusets:
             node = self._cgroups.look(tree, decided.ledger, self._machine.topology, self._books.kept.files, view.names)
-        kernel = self._showing.view(node, enforced.drift)
-        self._capability = self._cgroups.capability(enforced.node.held)
-        if self._due or self._snapshot is None:
-            self._memory = self._cgroups.memory(tree, decided.ledger)
-        self._publish(began, pods, invalid, decided, kernel, mode, peace.reason)
+        kernel = self._picture.showing.view(node, enforced.drift)
+        self._picture.capability = self._cgroups.capability(enforced.node.held)
+        if self._due or self._picture.snapshot is None:
+            self._picture.memory = self._cgroups.memory(tree, decided.ledger)
+        self._picture.publish(began, pods, invalid, decided, kernel, mode, peace.reason)
         return self._listen(tree, decided.ledger)
 
     def _discovered(self) -> Tree | NoTree:
@@ -295,7 +278,7 @@ class Agent:
     def _listen(self, tree: Tree, ledger: Ledger) -> bool:
         """Have what changes in the cgroups ring; whether more of some is heard than before, so that they are looked
         at once more."""
-        watched = watch.watched(tree, ledger, self._books.kept.files, self._capability.enforcement)
+        watched = watch.watched(tree, ledger, self._books.kept.files, self._picture.capability.enforcement)
         partitions = {path for path, want in self._layout.wants.items() if want.partition not in {None, Kind.MEMBER}}
         again = self.sources.watch(watched, self._fights.patience.muted, partitions)
         self._cgroups.known.hear(self.sources.heard, self.sources.listed)
@@ -371,7 +354,7 @@ class Agent:
         self._spare(decided.ledger, save)
         self._layout = enforced.layout
         self._deciding.held_by_others = held_by_others(enforced.node)
-        self._hidden = (HIDDEN_TASKS,) if enforced.hidden_tasks else ()
+        self._picture.hidden = (HIDDEN_TASKS,) if enforced.hidden_tasks else ()
         return enforced
 
     def _taken_up(self, node: Node, view: View) -> Node:
@@ -388,7 +371,7 @@ class Agent:
             commit(replace(self._books.kept, irqs=moves))
 
         if done := self._irqs.keep(ledger, self._machine.topology, self._books.kept.irqs, commit_moves, due=self._due):
-            self._guarded = done
+            self._picture.guarded = done
             self._chronicle.guarded(done)
 
     def _go_on_beside(self, enforced: Enforced, drifted: Iterable[Drift]) -> None:
@@ -396,66 +379,6 @@ class Agent:
         due = self._beside.due(enforced, self._books.checkpoint.properties)
         self._books.save(replace(self._books.kept, files=due.found), self._books.checkpoint.ledger, due.places)
         self._beside.ask(due, drifted)
-
-    def _publish(
-        self,
-        began: float,
-        pods: tuple[Pod, ...],
-        invalid: tuple[InvalidPod, ...],
-        decided: Plan,
-        kernel: Mapping[PodUid, PodInKernel],
-        mode: Mode,
-        reason: str,
-    ) -> None:
-        before = self._snapshot
-        statuses = self._showing.statuses(pods, decided, kernel)
-        self._witness.follow(self._showing.owners if mode is Mode.ENFORCING else ())
-        after = Snapshot(
-            node=self.config.node_name or platform.node(),
-            version=__version__,
-            generation=before.generation if before else 1,
-            at=before.at if before else self._now(),
-            started_at=self._started_at,
-            mode=mode,
-            mode_reason=reason,
-            exclusivity=Exclusivity(self._capability.enforcement.value),
-            exclusivity_reason=self._capability.reason,
-            topology=self._machine.topology,
-            policy=self._machine.policy,
-            node_shared=decided.node_shared,
-            pods=statuses,
-            invalid=invalid,
-            sources=self.sources.health(),
-            counters=self._chronicle.counters,
-            events=self._outbox.event_counts,
-            evictions=self._outbox.evictions,
-            recent=self._chronicle.recent,
-            fought=tuple(sorted(self._fights.patience.fought)),
-            interrupts=Interrupts(len(self._guarded.moves), len(self._guarded.stays)),
-            memory=self._memory,
-            migrated=self._beside.migrated,
-            warnings=(
-                *self._machine.warnings,
-                *self._handover.warnings,
-                *self._hidden,
-                *self._outbox.warnings,
-                *self._guarded.warnings,
-                *self._beside.warnings(),
-                *weakly_protected(decided.ledger, Path(self.config.sysfs_root)),
-                *fights(self._fights.patience),
-                *strangers(self._deciding.held_by_others or {}),
-                *not_isolated(decided.ledger, kernel),
-                *self._showing.unseen(began, decided, kernel),
-            ),
-        )
-        changed = before is None or _still(after, before) != before
-        self._snapshot = replace(after, generation=after.generation + changed, at=self._now())
-        self._outbox.publish(self._snapshot)
-
-
-def _still(after: Snapshot, before: Snapshot) -> Snapshot:
-    """*after* without what moves while nothing changes."""
-    return replace(after, counters=before.counters, memory=before.memory)
 
 
 def _places(drift: Iterable[Drift]) -> set[tuple[CgroupPath, File]]:
