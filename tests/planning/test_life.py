@@ -111,6 +111,23 @@ class TestRestart:
         assert after.ledger == before.ledger
         assert word_of(after, third) is Word.UNEXPECTED_ADMISSION
 
+    @pytest.mark.parametrize("pooled", [False, True], ids=["by-container", "as-a-pool"])
+    def test_who_was_placed_without_its_memory_is_told_so_as_long_as_it_stands(self, pooled: bool) -> None:
+        policy = replace(POLICY, manage=Manage.GUARANTEED, scope=TopologyScope.CONTAINER)
+        fills = [pod(app("a", 1, 60), number=number) for number in (1, 2)]
+        late = pod(app("a", 1, 20), app("b", 1, 1), number=3)
+        late = replace(late, resources=PodResources(amounts(2, 21), amounts(2, 21))) if pooled else late
+        before = planned(*fills, late, policy=policy)
+        stands = planned(*fills, late, policy=policy, ledger=before.ledger)
+        assert stands.ledger == before.ledger
+        told = decision_of(stands, late)
+        assert told.outcome is Outcome.DEGRADED
+        assert told.refusal
+        assert (told.refusal.word, told.refusal.can_pass) == (Word.UNEXPECTED_ADMISSION, True)
+        assert "its memory is not bound to NUMA nodes" in told.refusal.message
+        assert "start the pod again" in told.refusal.remedy
+        assert {decision_of(stands, one).outcome for one in fills} == {Outcome.PINNED}
+
     def test_what_was_decided_tells_where_the_pod_is_now_and_later(self) -> None:
         before = planned(ENGINE)
         entry = entry_of(before, ENGINE)
