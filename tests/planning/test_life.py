@@ -8,7 +8,7 @@ from pinfold.cpuset import CpuSet, NodeSet
 from pinfold.planning.ledger import Block, ContainerEntry, Isolation, Ledger, PodEntry
 from pinfold.planning.planner import Plan, World, plan
 from pinfold.planning.policy import CpuOption, Manage, MemoryPolicy, Policy, TopologyPolicy, TopologyScope
-from pinfold.planning.reasons import Decision, Outcome, Word
+from pinfold.planning.reasons import Decision, Outcome, Regime, Word
 from pinfold.pods.model import CPU, MEMORY, ContainerKind, Intent, InvalidIntent, Managed, Pod, PodResources, QosClass
 from pinfold.topology.model import Topology
 from tests.machines import D80, GIB, H12, Q32, W80, machine, regular
@@ -128,12 +128,25 @@ class TestRestart:
         assert "start the pod again" in told.refusal.remedy
         assert {decision_of(stands, one).outcome for one in fills} == {Outcome.PINNED}
 
+    @pytest.mark.parametrize(("shares", "outcome"), [(1.5, Outcome.PINNED), (2.5, Outcome.SHARED)])
+    def test_of_a_pod_with_slices_the_shared_pool_owes_what_they_do_not_cover(
+        self, shares: float, outcome: Outcome
+    ) -> None:
+        """Two CPUs are left to it, the reserved ones."""
+        policy = replace(POLICY, manage=Manage.GUARANTEED)
+        half = pod(app("a", 2, 1), app("b", shares, 1), number=1, started_at="2026-01-01T00:00:00Z")
+        large = pod(app("c"), cpu=8, gib=1, number=2)
+        answer = planned(half, large, policy=policy)
+        assert [len(one.cpus) for one in entry_of(answer, half).containers] == [2, 0]
+        assert decision_of(answer, large).outcome is outcome
+
     def test_what_was_decided_tells_where_the_pod_is_now_and_later(self) -> None:
         before = planned(ENGINE)
         entry = entry_of(before, ENGINE)
         for answer in (before, planned(ENGINE, ledger=before.ledger)):
             told = decision_of(answer, ENGINE)
-            assert (told.pool, told.mems) == (entry.cpus, entry.mems)
+            assert (told.pool, told.mems, told.wanted_cpus) == (entry.cpus, entry.mems, 4)
+            assert (told.namespace, told.name, told.regime) == (ENGINE.namespace, ENGINE.name, Regime.POD_POOL)
         assert decision_of(before, ENGINE).hints
 
 
