@@ -11,7 +11,7 @@ from pinfold.planning.planner import Plan
 from pinfold.planning.reasons import Outcome, Word
 from pinfold.pods.model import Container, ContainerKind, PodUid
 from pinfold.report.counters import Counters, Histogram
-from pinfold.report.snapshot import RECENT_LIMIT, Moment, PodStatus, pod_statuses, remembered
+from pinfold.report.snapshot import RECENT_LIMIT, Moment, PodStatus, Statuses, pod_statuses, remembered
 
 ONLINE = machine(2, 2, 20, 2).online
 
@@ -93,6 +93,17 @@ def test_a_pod_that_is_gone_is_shown_for_as_long_as_the_ledger_holds_its_cpus() 
 def test_a_kernel_view_of_a_pod_that_nobody_knows_is_not_shown() -> None:
     shown = pod_statuses([], Plan(Ledger(), (), ONLINE), {PodUid("who"): picture().pods[0].kernel})
     assert shown == ()
+
+
+def test_statuses_are_made_when_somebody_looks_and_are_equal_when_made_of_the_same() -> None:
+    of, idle = pod("a/b", 1, guaranteed("app", 2), cpus=2), pod("a/c", 2, guaranteed("app", 1))
+    entry = pooled(of, "2-3", "0", app="2-3")
+    plan = Plan(Ledger({of.uid: entry}), (pinned(of, entry), refused(idle, 1, "no room")), ONLINE)
+    statuses = Statuses((of, idle), plan, {})
+    assert statuses == Statuses((of, idle), plan, {})
+    assert statuses != Statuses((of,), plan, {})
+    assert tuple(statuses) == pod_statuses((of, idle), plan)
+    assert statuses.owners() == tuple(one for one in statuses if one.owned)
 
 
 def test_the_time_line_forgets_its_oldest() -> None:
