@@ -57,7 +57,7 @@ def measured(regimes: Sequence[Regime], seconds: float, kernel: Kernel, *, intru
     command = ["python3", "-m", "tests.prove.guest", *regimes, "--seconds", str(seconds)]
     done = run_in_vm(
         [*command, *(["--intruder"] if intruder else [])],
-        kernel=kernel, init="systemd", smp="12,sockets=2,cores=3,threads=2", numa="2", timeout_s=300 + 3 * seconds,
+        kernel=kernel, init="systemd", smp="12,sockets=2,cores=3,threads=2", numa="2", timeout_s=900 + 3 * seconds,
     )  # fmt: skip
     if done.status:
         raise BenchError(f"{' '.join(regimes)}: exit {done.status}:\n{done.output[-3000:]}")
