@@ -72,7 +72,7 @@ fuzz: $(VENV)/ready
 
 mutation: $(VENV)/ready
 	$(BIN)/pip install -q --group mutation
-	$(BIN)/python -m tests.mutation $(if $(PART),--part $(PART))
+	$(BIN)/python -m tests.mutation $(if $(PART),--part $(PART)) $(if $(EVERY),--every $(EVERY))
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,67 +1,46 @@
-"""Mutation testing of the pure core (mutmut): what survives is printed, with what was changed.
+"""Mutation testing of the pure core (mutmut's mutants, tried in forks of one run of pytest): what survives is printed.
 
-    python -m tests.mutation --part cpuset
+    python -m tests.mutation --part protocol --every 3
+    python -m tests.mutation --part protocol --again --seconds 60 --examples 100
 
-A part's mutants are made in a copy of this checkout that is laid out as mutmut wants it. Survivors are for people to
-look at: `docs/testing.md` says what came of it.
+Survivors are for people to look at: `docs/testing.md` says what came of it.
 """
 
 import argparse
-import ast
-import difflib
 import json
 import os
-import re
-import shutil
-import subprocess
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
-from .parts import PARTS, Part
+import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-SURVIVED, UNTESTED, TIMED_OUT = 0, 33, -24
-"""Exit codes in mutmut's own files; all else but None (not tried) is a failed test."""
+from .mutants import Mutant, mutants
+from .parts import PARTS
+from .trials import Outcome, Trials
 
-
-def tried(part: Part, scratch: Path) -> Iterator[tuple[str, dict[str, int | None]]]:
-    """Module → mutant → its exit code."""
-    shutil.copytree(CHECKOUT / "daemon/pinfold", scratch / "pinfold", ignore=shutil.ignore_patterns("__pycache__"))
-    for tree in ("tests", "docs", "deploy", "systemd"):
-        shutil.copytree(CHECKOUT / tree, scratch / tree, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(CHECKOUT / "pyproject.toml", scratch)
-    options = {
-        "source_paths": ["pinfold"],
-        "only_mutate": [f"pinfold/{source}" for source in part.sources],
-        "also_copy": ["tests", "docs", "deploy", "systemd", "pyproject.toml"],
-        "pytest_add_cli_args_test_selection": [f"tests/{test}" for test in part.tests],
-        "pytest_add_cli_args": ["-q", "-p", "no:cacheprovider", "-m", "not vm"],
-    }
-    lines = (f"{key} =\n" + "".join(f"    {value}\n" for value in values) for key, values in options.items())
-    (scratch / "setup.cfg").write_text("[mutmut]\n" + "".join(lines))
-    command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", str(os.cpu_count() or 1)]
-    with (scratch / "mutmut.log").open("w") as log:
-        env = {**os.environ, "PINFOLD_LIVES": "1"}
-        done = subprocess.run(command, cwd=scratch, env=env, stdout=log, stderr=log, check=False)
-    for source in part.sources:
-        meta = scratch / f"mutants/pinfold/{source}.meta"
-        if not meta.exists():
-            raise SystemExit(f"mutmut: exit {done.returncode}:\n{(scratch / 'mutmut.log').read_text()[-3000:]}")
-        yield source, json.loads(meta.read_text())["exit_code_by_key"]
+TESTS = Path(__file__).resolve().parents[1]
+RESULTS = TESTS.parent / "build/mutation.jsonl"
+"""Each mutant and what came of it, in the order in which they were tried."""
+MISSED = {Outcome.SURVIVED, Outcome.UNREACHED}
 
 
-def changed(file: Path, mutant: str) -> list[str]:
-    """The lines of a mutant that are not the original's."""
-    lines = file.read_text().splitlines()
-    functions = (one for one in ast.walk(ast.parse("\n".join(lines))) if isinstance(one, ast.FunctionDef))
-    bodies = {one.name: lines[one.lineno : one.end_lineno] for one in functions}
-    name = mutant.rpartition(".")[2]
-    original = bodies.get(re.sub(r"__mutmut_\d+$", "__mutmut_orig", name), [])
-    told = difflib.unified_diff(original, bodies.get(name, []), lineterm="", n=0)
-    return [line for line in told if line[:1] in "+-" and not line.startswith(("---", "+++"))]
+def tried(chosen: list[Mutant], tests: tuple[str, ...], seconds: float, examples: int) -> dict[str, Outcome]:
+    outcomes: dict[str, Outcome] = {}
+
+    def told(mutant: Mutant, outcome: Outcome) -> None:
+        outcomes[mutant.name] = outcome
+        with RESULTS.open("a") as results:
+            print(json.dumps([mutant.name, outcome]), file=results)
+        if outcome in MISSED:
+            print(f"{mutant.name} {outcome}", *(f"    {line}" for line in mutant.change), sep="\n", flush=True)
+
+    options = ["-q", "-o", "addopts=", "--import-mode=importlib", "--assert=plain", "--capture=sys", "--tb=short"]
+    plugins = ["-p", "no:cacheprovider", "-p", "no:rerunfailures", "-m", "not vm and not image and not long"]
+    places = (str(TESTS / test) for test in tests)
+    if code := pytest.main([*options, *plugins, *places], [Trials(chosen, seconds, examples, told)]):
+        raise SystemExit(f"the tests fail without any change: pytest {code}")
+    return outcomes
 
 
 def main() -> int:
@@ -69,23 +48,25 @@ def main() -> int:
         prog="python -m tests.mutation", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--part", choices=PARTS, action="append", help="all, where none is named")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="of each module the first and each Nth after")
+    parser.add_argument("--again", action="store_true", help="only those that survived when they were tried last")
+    parser.add_argument("--seconds", type=float, default=3, help="of tests for one mutant, the quickest first")
+    parser.add_argument("--examples", type=int, default=20, help="that a property draws")
     args = parser.parse_args()
-    for name in args.part or PARTS:
-        with tempfile.TemporaryDirectory(prefix="pinfold-mutation-") as tmp:
-            for source, codes in tried(PARTS[name], Path(tmp)):
-                counts = Counter(codes.values())
-                killed = len(codes) - sum(counts[one] for one in (None, SURVIVED, UNTESTED))
-                print(
-                    f"{source}: {len(codes)} mutants, {killed} noticed, {counts[TIMED_OUT]} of these by time, "
-                    f"{counts[SURVIVED]} survived, {counts[UNTESTED]} untested, {counts[None]} not tried",
-                    flush=True,
-                )
-                for mutant, code in codes.items():
-                    if code in {SURVIVED, UNTESTED}:
-                        print(f"  {mutant}")
-                        print(
-                            "".join(f"    {line}\n" for line in changed(Path(tmp, "mutants/pinfold", source), mutant))
-                        )
+    os.environ["PINFOLD_LIVES"] = "1"
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.touch()
+    last = dict(map(json.loads, RESULTS.read_text().splitlines()))
+    for part in (PARTS[name] for name in args.part or PARTS):
+        found = {source: [*mutants(source)] for source in part.sources}
+        chosen = [mutant for every in found.values() for mutant in every[:: args.every]]
+        if args.again:
+            chosen = [mutant for every in found.values() for mutant in every if last.get(mutant.name) in MISSED]
+        outcomes = tried(chosen, part.tests, args.seconds, args.examples)
+        for source, every in found.items():
+            counts = Counter(outcomes[one.name] for one in every if one.name in outcomes)
+            told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome)
+            print(f"{source}: {len(every)} mutants, {counts.total()} tried, {told}", flush=True)
     return 0
 
 

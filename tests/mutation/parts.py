@@ -12,36 +12,27 @@ class Part:
     """Files and directories below ``tests``."""
 
 
-def _planning(*modules: str) -> Part:
-    tests = ("take", "life", "planner", "regime", "pools", "startup", "options", "hints", "merge", "memory", "books")
-    return Part(
-        tuple(f"planning/{module}.py" for module in modules), tuple(f"planning/test_{test}.py" for test in tests)
-    )
+def _part(package: str, modules: str, tests: str) -> Part:
+    return Part(tuple(f"{package}/{module}.py" for module in modules.split()), tuple(tests.split()))
 
 
 PARTS: Mapping[str, Part] = {
     "cpuset": Part(("cpuset.py",), ("test_cpuset.py",)),
-    "moves": Part(
-        ("cgroups/moves.py", "cgroups/protocol.py"),
-        (
-            "cgroups/test_protocol.py",
-            "cgroups/test_disturbances.py",
-            "cgroups/test_lives.py",
-            "memory/test_migration.py",
-            "memory/test_protection.py",
-        ),
+    "protocol": _part(
+        "cgroups",
+        "protocol partitions moves wanted verify shrinking layout",
+        "cgroups memory/test_migration.py memory/test_protection.py",
     ),
-    "layout": Part(
-        ("cgroups/layout.py", "cgroups/shrinking.py", "cgroups/partitions.py"),
-        (
-            "cgroups/test_protocol.py",
-            "cgroups/test_layout.py",
-            "cgroups/test_verify.py",
-            "cgroups/test_disturbances.py",
-        ),
+    "planner": _part("planning", "planner standing sharing take ledger", "planning test_vectors.py"),
+    "placing": _part(
+        "planning",
+        "regime pod_pool by_container placement vacancy units order reuse packed distribution nearest closeness",
+        "planning test_vectors.py",
     ),
-    "planner": _planning("planner", "standing", "sharing", "take"),
-    "placing": _planning("regime", "pod_pool", "by_container", "placement", "vacancy", "units", "order", "reuse"),
-    "numa": _planning("hints", "hinting", "merge", "intersection", "closeness", "nearest", "packed", "distribution"),
-    "memory": _planning("memory", "books", "pools", "sets", "options", "policy", "protection", "ledger"),
+    "numa": _part(
+        "planning",
+        "hints hinting merge intersection memory books pools sets options startup",
+        "planning test_vectors.py",
+    ),
+    "handing": _part("planning", "handover kubelet_state whatif protection", "planning memory agent/test_handover.py"),
 }
