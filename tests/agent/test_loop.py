@@ -9,6 +9,7 @@ import pytest
 
 from pinfold.agent.showing import APPEARS_WITHIN_S
 from pinfold.cpuset import CpuSet, NodeSet
+from pinfold.planning.reasons import Outcome
 from pinfold.pods.model import QosClass
 from pinfold.report.snapshot import Mode
 from pinfold.state import FILE
@@ -158,6 +159,8 @@ def test_a_ledger_that_is_rebuilt_moves_no_memory(bench: Bench, mems: str) -> No
     assert entry
     assert str(entry.mems) == ("1" if mems == "1" else "")
     assert bench.fs.read(path, "cpuset.mems") == mems
+    bench.start()
+    assert bench.status(1).decision.outcome is Outcome.PINNED, "it was told nothing else before"
 
 
 def test_a_pool_outlives_its_pod_while_processes_do(bench: Bench) -> None:

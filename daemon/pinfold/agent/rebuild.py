@@ -12,6 +12,7 @@ from pinfold.cgroups.paths import CgroupPath
 from pinfold.cgroups.tree import PodCgroup
 from pinfold.cpuset import CpuSet, NodeSet
 from pinfold.planning.ledger import Block, ContainerEntry, Isolation, Ledger, PodEntry
+from pinfold.pods.model import CPU
 
 
 def rebuilt(afresh: Ledger, node: Node, allocatable: CpuSet) -> Ledger:
@@ -45,7 +46,9 @@ def _entry(entry: PodEntry, pod: PodCgroup, node: Node) -> PodEntry | None:
             containers.append(replace(one, cpus=cpus, blocks=blocks))
     if not pool and not containers:
         return None
-    return replace(entry, cpus=pool, mems=mems, containers=tuple(containers), blocks=_moved(entry.blocks, mems))
+    own = replace(entry, cpus=pool, mems=mems, containers=tuple(containers), blocks=_moved(entry.blocks, mems))
+    booked = {CPU, *(block.resource for block in own.booked)}  # of what is not bound nobody says that it should be
+    return replace(own, asked={name: amount for name, amount in own.asked.items() if name in booked})
 
 
 def _moved(blocks: tuple[Block, ...], mems: NodeSet) -> tuple[Block, ...]:
