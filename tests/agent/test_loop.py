@@ -160,7 +160,9 @@ def test_a_ledger_that_is_rebuilt_moves_no_memory(bench: Bench, mems: str) -> No
     assert str(entry.mems) == ("1" if mems == "1" else "")
     assert bench.fs.read(path, "cpuset.mems") == mems
     bench.start()
-    assert bench.status(1).decision.outcome is Outcome.PINNED, "it was told nothing else before"
+    decision = bench.status(1).decision
+    assert decision
+    assert decision.outcome is Outcome.PINNED, "it was told nothing else before"
 
 
 def test_a_pool_outlives_its_pod_while_processes_do(bench: Bench) -> None:

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from pinfold.agent.loop import RETRY_S
-from pinfold.agent.patience import BURST, CALM_S, LONGEST_S, PER_S, Patience
+from pinfold.agent.patience import BURST, CALM_S, LONGEST_S, PER_S, QUIET_S, Patience
 from pinfold.cgroups.paths import CgroupPath, File
 from pinfold.pods.model import QosClass
 from pinfold.report.snapshot import Exclusivity
+from pinfold.sources.wakeup import Timer
 from tests.agent.bench import Bench, pod
 from tests.cgroups.node import container_path, pod_path
 from tests.cpuset_model import V6_12
@@ -29,32 +30,36 @@ def test_whoever_writes_now_and_then_is_repaired_at_once_for_ever(gaps_s: list[f
     for gap_s in gaps_s:
         now_s += gap_s
         patience = patience.after((), {ONE}, now_s)
-        assert patience.pause_s is None
         assert not patience.muted
+        assert not patience.is_due(CALM_S, stirred=True, quiet=True), "whatever happens rings"
 
 
-@given(st.floats(0.0001, 0.1), st.floats(1, 60))
-def test_whoever_writes_without_end_costs_few_turns(turn_s: float, fight_s: float) -> None:
-    """Every turn finds his writes; between turns there is the pause, or none where writes ring."""
+@given(st.floats(0.0001, QUIET_S), st.floats(0.0001, 0.1), st.floats(1, 60))
+def test_whoever_writes_without_end_costs_few_turns(gap_s: float, turn_s: float, fight_s: float) -> None:
     patience, now_s, turns = Patience(), 0.0, 0
     while now_s < fight_s:
-        now_s += turn_s + (patience.pause_s or 0)
+        turned_s = now_s
+        while patience.muted and not patience.is_due(now_s - turned_s, stirred=True, quiet=False):
+            now_s += QUIET_S
+        now_s += turn_s + (0 if patience.muted else gap_s)
         patience = patience.after((), {ONE}, now_s)
         turns += 1
     assert turns <= BURST + 5 + fight_s / LONGEST_S
 
 
-@given(
-    st.lists(st.tuples(st.floats(0, 5), SOME, SOME), max_size=60),
-)
-def test_the_next_look_is_never_far(turns: list[tuple[float, set[CgroupPath], set[CgroupPath]]]) -> None:
+@given(st.lists(st.tuples(st.floats(0, 5), SOME, SOME), max_size=60), st.floats(0, CALM_S))
+def test_what_was_written_is_looked_at_when_he_pauses_and_at_last_though_he_does_not(
+    turns: list[tuple[float, set[CgroupPath], set[CgroupPath]]], waited_s: float
+) -> None:
     patience, now_s = Patience(), 0.0
     for gap_s, written, repaired in turns:
         now_s += gap_s
         patience = patience.after(written, repaired, now_s)
-        assert (patience.pause_s is None) == (not patience.muted)
         assert patience.fought <= patience.muted
-        assert 0 < (patience.pause_s or LONGEST_S) <= LONGEST_S
+        is_muted = bool(patience.muted)
+        assert patience.is_due(waited_s, stirred=True, quiet=True) is is_muted
+        assert patience.is_due(LONGEST_S, stirred=True, quiet=False) is is_muted
+        assert patience.is_due(CALM_S, stirred=False, quiet=True) is is_muted, "so that its end is seen"
 
 
 def test_a_fight_ends_when_nothing_was_repaired_for_a_while() -> None:
@@ -127,6 +132,34 @@ def test_a_fight_is_told_once_and_so_is_its_end(bench: Bench) -> None:
     assert bench.turn().recent[-1].event == "cpuset.drifted"
 
 
+@pytest.mark.parametrize(
+    ("writes", "sleeps_s"),
+    [(0, CALM_S), (1, 2 * QUIET_S), (6, 7 * QUIET_S), (1000, LONGEST_S)],
+    ids=["no more", "once", "for a while", "without end"],
+)
+def test_the_loop_sleeps_until_a_fighter_pauses(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, writes: int, sleeps_s: float
+) -> None:
+    rewritten(bench, 40)
+    file = Path(bench.config.cgroup_mount) / ENGINE / "cpuset.cpus"
+    file.parent.mkdir(parents=True)
+    assert bench.agent
+    sleeps = 0
+
+    def sleep(timeout_s: float) -> bool:
+        nonlocal sleeps
+        bench.now_s += timeout_s
+        sleeps += 1
+        if sleeps <= writes:
+            file.write_text("0-15")
+        return False
+
+    monkeypatch.setattr(bench.agent.sources, "wait", sleep)
+    began_s = bench.now_s
+    bench.agent._sleep(Timer(60, bench.now_s + 60))
+    assert bench.now_s - began_s == pytest.approx(sleeps_s)
+
+
 def test_a_resize_is_no_fight(bench: Bench) -> None:
     for cpus in (6, 4) * 10:
         bench.put(pod(1, cpus, engine=3))
@@ -172,10 +205,7 @@ def test_a_partition_that_somebody_unmakes_all_the_time_is_made_again_as_soon_as
     bench.fs.meddled = {(pool, "cpuset.cpus.partition"): (pool, "cpuset.cpus.partition", "member")}
     rewritten(bench, 10, pool, "cpuset.cpus.partition", "member")
     assert bench.turn().fought
-    assert bench.agent
-    assert bench.agent._look_at_s == pytest.approx(bench.now_s + LONGEST_S), "and no sooner"
     bench.fs.meddled = {}
-    bench.now_s += LONGEST_S
     snapshot = bench.turn()
     assert bench.fs.read(pool, "cpuset.cpus.partition") == "root"
     assert snapshot.exclusivity is Exclusivity.PARTITION

@@ -90,6 +90,21 @@ def test_where_writes_are_muted_new_cgroups_still_wake(sources: Sources, tmp_pat
     assert sources.wait(10)
 
 
+def test_of_a_muted_cgroup_the_first_write_is_told_each_time_it_is_asked_for(sources: Sources, tmp_path: Path) -> None:
+    pod, files = {"pod", "gone"}, tmp_path / "mount" / "pod"
+    sources.watch({"", *pod}, pod)
+    assert not sources.first_writes.since(set())
+    assert not sources.first_writes.since(pod)
+    for _ in range(3):
+        for number in range(100):
+            (files / "cpuset.cpus").write_text(f"0-{number}")
+        assert sources.first_writes.since(pod)
+        assert not sources.first_writes.since(pod)
+    (files / "memory.events").write_text("low 1")
+    assert not sources.first_writes.since(pod), "the kernel's own words are none"
+    assert not sources.wait(0), "nobody wakes"
+
+
 def test_what_is_heard_again_or_new_is_looked_at_once_more(sources: Sources, tmp_path: Path) -> None:
     (tmp_path / "mount" / "late").mkdir()
     assert sources.watch({"", "pod", "late"}, {"pod", "late"})

@@ -24,7 +24,7 @@ from pinfold.agent.irqs import Irqs
 from pinfold.agent.machine import Machine
 from pinfold.agent.narrowing import Narrowing
 from pinfold.agent.outbox import Outbox
-from pinfold.agent.patience import FIRST_S
+from pinfold.agent.patience import QUIET_S
 from pinfold.agent.publishing import Picture
 from pinfold.agent.sources import Sources
 from pinfold.agent.view import View, active
@@ -179,10 +179,17 @@ class Agent:
     def _sleep(self, timer: Timer) -> None:
         """Until something rings, the period is over, or something is to be looked at again."""
         end_s = min(timer.due_at_s, self._look_at_s)
+        patience = self._fights.patience
+        longest_s = min(QUIET_S if patience.muted else float("inf"), systemd.watchdog_s() / 2)
+        stirred = self.sources.first_writes.since(patience.muted)
         while not self._interrupted.is_set() and (left_s := end_s - self._clock()) > 0:
-            if self.sources.wait(min(left_s, systemd.watchdog_s() / 2)):
+            if self.sources.wait(min(left_s, longest_s)):
                 return
             systemd.notify("WATCHDOG=1")
+            heard = self.sources.first_writes.since(patience.muted)
+            stirred |= heard
+            if patience.is_due(self._clock() - self._turned_at, stirred=stirred, quiet=not heard):
+                return
 
     def close(self) -> None:
         self._outbox.close()
@@ -206,8 +213,6 @@ class Agent:
             log.exception("reconcile.failed", reason=repr(error))
             self._picture.failed(error)
         self._turned_at = self._clock()
-        if (pause_s := self._fights.patience.pause_s) is not None:
-            self._look_at_s = min(self._look_at_s, self._turned_at + pause_s)
         return again
 
     def _turn(self, began: float) -> bool:
@@ -349,7 +354,7 @@ class Agent:
         }
         self._look_at_s = min((at + RETRY_S for at in self._refused_at.values()), default=float("inf"))
         if enforced.overwritten and not self._fights.patience.muted:
-            self._look_at_s = min(self._look_at_s, self._clock() + FIRST_S)
+            self._look_at_s = min(self._look_at_s, self._clock() + QUIET_S)
         self._go_on_beside(enforced, drifted)
         self._spare(decided.ledger, save)
         self._layout = enforced.layout

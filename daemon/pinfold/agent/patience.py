@@ -1,9 +1,10 @@
 """How long to wait for the next look at cgroups that somebody writes to all the time.
 
-Pure. A cgroup that is written to more often than now and then is *muted*: writes to it ring no more, it is looked at
-instead, after pauses that grow to `LONGEST_S`. So however fast somebody writes, he causes no more turns than that; and
-after his last write at most one pause and one turn pass until everything is as it should be. What comes and goes there,
-rings as ever. A muted cgroup that must be repaired again and again is *fought over*.
+Pure. A cgroup that is written to more often than now and then is *muted*: writes to it ring no more. Instead it is
+asked every `QUIET_S` whether there was one; what he wrote is repaired once there was none, and after `LONGEST_S` though
+he goes on, who would undo at once what is repaired amid his writes. So however fast somebody writes, he causes few
+turns, and after his last write two `QUIET_S` and one turn pass until everything is as it should be. What comes and goes
+there, rings as ever. A muted cgroup that must be repaired again and again is *fought over*.
 """
 
 from collections.abc import Collection, Mapping
@@ -15,8 +16,8 @@ BURST = 5.0
 """So many turns because of one cgroup are ordinary: systemd, the kubelet and runc write several times."""
 PER_S = 1.0
 """And so many a second for good: a slower writer costs less when each of his writes is answered at once."""
-FIRST_S, LONGEST_S = 0.1, 0.7
-CALM_S = 3.0
+QUIET_S, LONGEST_S = 0.25, 2.5
+CALM_S = 4.0
 """Nothing was seen to be written for so long: it is over."""
 
 
@@ -59,11 +60,15 @@ class Patience:
     def fought(self) -> frozenset[CgroupPath]:
         return frozenset(path for path, one in self.records.items() if one.repairs)
 
-    @property
-    def pause_s(self) -> float | None:
-        """Until the next look; None: nothing is muted, whatever happens will ring."""
-        looks = max((one.looks for one in self.records.values()), default=0)
-        return min(LONGEST_S, FIRST_S * 2.0 ** min(looks - 1, 16)) if looks else None
+    def is_due(self, waited_s: float, *, stirred: bool, quiet: bool) -> bool:
+        """Whether to look again, *waited_s* after the last turn.
+
+        *stirred*: somebody has written to a muted cgroup since that turn began, be it the turn itself. *quiet*: but not
+        within the last `QUIET_S`.
+        """
+        if not self.muted:
+            return False
+        return (stirred and quiet) or waited_s >= (LONGEST_S if stirred else CALM_S)
 
 
 def _is_forgotten(one: _Record, now_s: float) -> bool:

@@ -22,6 +22,7 @@ from pinfold.report.snapshot import SourceHealth
 from pinfold.sources.apiserver import ApiServerPods
 from pinfold.sources.cgroup_events import CgroupEvents, Change, Changes, Happening
 from pinfold.sources.client import SERVICE_ACCOUNT, ApiServer
+from pinfold.sources.first_writes import FirstWrites
 from pinfold.sources.inotify import InotifyLimitError
 from pinfold.sources.kubelet import KubeletPods
 from pinfold.sources.kubelet_config import KubeletConfig
@@ -64,6 +65,7 @@ class Sources:
         self._faults: dict[str, str] = {}
         self._cgroups: CgroupEvents | None = None
         self._partitions = PartitionEvents(Path(config.cgroup_mount))
+        self.first_writes = FirstWrites(Path(config.cgroup_mount), _FILES)
         self._kubelet_events: KubeletEvents | None = None
         self._hotplug: HotplugMonitor | None = None
         self._hotplugged = False
@@ -298,7 +300,7 @@ class Sources:
         for asker in (self._api, self._kubelet):
             if asker:
                 asker.close()
-        for source in self._ringing():
+        for source in (*self._ringing(), self.first_writes):
             source.close()
         for server in (self.server, self._kubelet.server if self._kubelet else None):
             if server:

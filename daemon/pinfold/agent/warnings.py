@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pinfold.agent.patience import Patience
+from pinfold.agent.patience import LONGEST_S, Patience
 from pinfold.cgroups.paths import CgroupPath
 from pinfold.cgroups.reclaim import WEAK_LOW, is_multi_gen
 from pinfold.cpuset import CpuSet
@@ -13,7 +13,7 @@ from pinfold.planning.protection import Level
 
 def fights(patience: Patience) -> Iterator[str]:
     for path in sorted(patience.fought):
-        yield f"somebody keeps rewriting {path}: it is repaired every {patience.pause_s} s. Find and stop it."
+        yield f"somebody keeps rewriting {path}: it is repaired when he pauses or after {LONGEST_S} s. Find him."
 
 
 def strangers(held_by_others: Mapping[CgroupPath, CpuSet]) -> Iterator[str]:
