@@ -271,6 +271,20 @@ def test_exclusive_cpus_of_a_strangers_pod_stay_in_the_sets_above() -> None:
     assert released[K].exclusive == CpuSet.parse("7")
 
 
+@pytest.mark.parametrize(
+    ("found", "exclusive"),
+    [
+        pytest.param({}, None, id="it-gives-the-pools-its-own-cpus"),
+        pytest.param({K: {File.EXCLUSIVE: Record("", frozenset({"2-5"}))}}, POOL, id="the-pools-were-there-before-it"),
+    ],
+)
+def test_a_partition_that_somebody_made_above_the_pods_has_a_union_only_as_pinfold_wrote_it(
+    found: Found, exclusive: CpuSet | None
+) -> None:
+    held = {**HELD, K: replace(QUOTA, partition="root", exclusive=POOL)}
+    assert wants(POOLED, held, found)[K].exclusive == exclusive
+
+
 def test_only_containers_of_managed_pods_are_read_and_watched() -> None:
     ledger = Ledger({uid(1): POOLED})
     assert set(read(TREE, Ledger(), {})) == {ROOT, K, SYSTEM, POD}

@@ -12,6 +12,7 @@ from pinfold.cgroups.executor import Result
 from pinfold.cgroups.found import Record
 from pinfold.cgroups.layout import Enforcement
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, below, holds
+from pinfold.cgroups.protocol import ordered
 from pinfold.cgroups.verify import Cause, verify
 from pinfold.cgroups.writes import Write
 from pinfold.cpuset import CpuSet
@@ -510,3 +511,58 @@ def test_a_set_that_is_to_inherit_steps_aside_for_a_pool_that_would_hold_all_of_
     node.found = {**node.found, BURSTABLE: {File.CPUS: Record("", frozenset({"4"}))}}
     writes = at_once(node, ledger(pooled(1, "2-5")))
     assert writes.index("B.cpus=0-1,6,8-15") < writes.index("pod1.excl=2-5") < writes.index("B.cpus=")
+
+
+def test_a_partition_that_got_less_than_its_set_is_told_and_gets_the_rest() -> None:
+    """It grew before the union above it did: on 6.12 the root cgroup keeps the rest, and every file reads well."""
+    node = _enabled(PlayedNode.boot(ModelGround.boot(V6_12, 16), Enforcement.PARTITION))
+    pod = node.start_pod(1)
+    now = ledger(pooled(1, "2-5"))
+    node.settle(now)
+    node.settle(ledger())
+    for path, file, value in (
+        (pod, File.SUBTREE_CONTROL, "+cpuset"),
+        (KUBEPODS, File.EXCLUSIVE, "2-3"),
+        (pod, File.EXCLUSIVE, "2-5"),
+        (pod, File.PARTITION, "root"),
+        (KUBEPODS, File.EXCLUSIVE, "2-5"),
+    ):
+        node.ground.write(path, file, value)
+    (drift,) = verify(node.layout(now), node.held(now), node.topology.online)
+    assert (drift.path, drift.file, drift.want, drift.have) == (pod, File.CPUS_EFFECTIVE, "2-5", "2-3")
+    assert settled(node, now) == ["pod1.excl=2-3", "pod1.excl=2-5"]
+
+
+def test_a_partition_that_somebody_makes_of_a_pools_container_is_undone(node: PlayedNode) -> None:
+    pod = running(node, 1, "engine", "rest")
+    now = ledger(pooled(1, "2-5", engine="2-3"))
+    node.settle(now)
+    for file, value in ((File.EXCLUSIVE, "2-3"), (File.PARTITION, "root")):
+        node.ground.write(container_path(pod, 1, 0), file, value)
+    assert settled(node, now) == ["pod1/c0.part=member", "pod1/c0.excl="]
+
+
+def test_a_cgroup_that_went_since_it_was_listed_is_passed_over(node: PlayedNode) -> None:
+    pod = running(node, 1, "engine", "rest")
+    now = ledger(pooled(1, "2-5", engine="2-3"))
+    held, layout = node.held(now), node.layout(now)
+    gone = container_path(pod, 1, 0)
+    writes = told(ordered({path: state for path, state in held.items() if path != gone}, layout))
+    assert writes == [write for write in told(ordered(held, layout)) if not write.startswith("pod1/c0")]
+
+
+def test_a_set_of_all_cpus_leaves_those_of_the_pools_beside_it_alone(node: PlayedNode) -> None:
+    """Beside a union it may stay: nothing of it is left outside."""
+    node.start_pod(1)
+    for path in (BURSTABLE, SYSTEM):
+        node.ground.write(path, File.CPUS, "0-15")
+    writes = settled(node, ledger(pooled(1, "2-5")))
+    assert writes.index("B.cpus=0-1,6-15") < writes.index("pod1.excl=2-5")
+    assert [write for write in writes if write.startswith("system.slice")] == []
+
+
+def test_a_pool_whose_cgroup_was_given_another_pools_cpus_has_its_own_in_that_file(node: PlayedNode) -> None:
+    pod = node.start_pod(1)
+    node.start_pod(2)
+    node.ground.write(pod, File.CPUS, "6-7")
+    assert "pod1.cpus=2-5" in settled(node, ledger(pooled(1, "2-5"), pooled(2, "6-9")))

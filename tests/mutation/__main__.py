@@ -50,16 +50,19 @@ def main() -> int:
     parser.add_argument("--part", choices=PARTS, action="append", help="all, where none is named")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="of each module the first and each Nth after")
     parser.add_argument("--again", action="store_true", help="only those that survived when they were tried last")
+    parser.add_argument("--rest", action="store_true", help="only those that were not tried yet")
     parser.add_argument("--seconds", type=float, default=3, help="of tests for one mutant, the quickest first")
     parser.add_argument("--examples", type=int, default=20, help="that a property draws")
     args = parser.parse_args()
-    os.environ["PINFOLD_LIVES"] = "1"
+    os.environ.setdefault("PINFOLD_LIVES", "1")
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.touch()
     last = dict(map(json.loads, RESULTS.read_text().splitlines()))
     for part in (PARTS[name] for name in args.part or PARTS):
         found = {source: [*mutants(source)] for source in part.sources}
         chosen = [mutant for every in found.values() for mutant in every[:: args.every]]
+        if args.rest:
+            chosen = [mutant for mutant in chosen if mutant.name not in last]
         if args.again:
             chosen = [mutant for every in found.values() for mutant in every if last.get(mutant.name) in MISSED]
         outcomes = tried(chosen, part.tests, args.seconds, args.examples)

@@ -21,7 +21,7 @@ PARTS: Mapping[str, Part] = {
     "protocol": _part(
         "cgroups",
         "protocol partitions moves wanted verify shrinking layout",
-        "cgroups memory/test_migration.py memory/test_protection.py",
+        "cgroups memory/test_migration.py memory/test_protection.py agent/test_cpus_of_others.py",
     ),
     "planner": _part("planning", "planner standing sharing take ledger", "planning test_vectors.py"),
     "placing": _part(

@@ -21,7 +21,7 @@ from hypothesis import Phase, settings
 from .mutants import Mutant
 
 SLOWER = 10
-"""A mutant whose tests take so many times the processor time that they should is stopped: it was noticed by time."""
+"""Where a test takes so many times the processor time that it should, the mutant was noticed by time."""
 MEMORY_BYTES = 4 << 30
 
 
@@ -129,7 +129,6 @@ class Trials:
         self, mutant: Mutant, chosen: list[pytest.Item], places: dict[pytest.Item, int], found: mmap.mmap, at: int
     ) -> None:
         """In the fork, which ends here."""
-        signal.setitimer(signal.ITIMER_PROF, 2 + SLOWER * sum(self._costs[item] for item in chosen))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for stream in (1, 2):
@@ -137,6 +136,7 @@ class Trials:
         _forget()
         mutant.function.__code__ = mutant.code
         for item in chosen:
+            signal.setitimer(signal.ITIMER_PROF, 1 + SLOWER * self._costs[item])
             try:
                 self._run(item)
             except BaseException:  # noqa: BLE001  the machinery of the tests stumbled over it

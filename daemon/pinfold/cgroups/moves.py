@@ -111,9 +111,9 @@ class Moves:
             if slot.outer:
                 slot.outer.inner.append(slot)
         self._writes: list[Write] = []
-        free = held[ROOT].cpus_effective if ROOT in held else None
+        free = held[ROOT].cpus_effective or CpuSet()
         for slot in self._slots:
-            self._let_go(slot, slot.text & (free or CpuSet()))
+            self._let_go(slot, slot.text & free)
 
     def writes(self) -> tuple[Write, ...]:
         """In their order."""

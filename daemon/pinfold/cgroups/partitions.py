@@ -33,7 +33,7 @@ def partitions(
                 yield path, Want(why, entry.uid, cpus=cpus, owns=cpus)
         else:
             own = slice_sets(entry, pod, node.names, node.held)
-            yield pod.path, Want(why, entry.uid, exclusive=CpuSet.union(own.values()), partition=Kind.MEMBER)
+            yield pod.path, Want(why, entry.uid, exclusive=CpuSet.union(own.values()))
         for path, cpus in own.items():
             yield path, Want(why, entry.uid, _own_text(node, path, cpus), cpus, kind, owns=cpus)
         owned |= own

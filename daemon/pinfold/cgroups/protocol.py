@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pinfold.cgroups.held import MEMBER, CpusetState, Held
 from pinfold.cgroups.layout import MOVE_BYTES, Layout, Want, may_move
 from pinfold.cgroups.moves import Moves
-from pinfold.cgroups.paths import ROOT, CgroupPath, File, depth, parent
+from pinfold.cgroups.paths import ROOT, CgroupPath, File, parent
 from pinfold.cgroups.writes import Write
 from pinfold.cpuset import CpuSet
 
@@ -28,11 +28,11 @@ def ordered(held: Held, layout: Layout, move_bytes: int = MOVE_BYTES) -> tuple[W
     inside the write), or only adds nodes. Pods that would have to exchange all their CPUs stay where they are: that
     takes two layouts.
     """
-    free = held[ROOT].cpus_effective or CpuSet() if ROOT in held else CpuSet()
+    free = held[ROOT].cpus_effective or CpuSet()
     if all(_is_made(want, held[path], free) for path, want in layout.wants.items() if path in held):
         return ()
     wants = {path: want for path, want in layout.wants.items() if _has_cpuset(path, held, layout)}
-    outer_first = sorted(layout.wants, key=depth)
+    outer_first = sorted(layout.wants)  # a path comes after those above it
     return (
         *_controllers(outer_first, held, layout, on=True),
         *Moves(held, wants).writes(),
