@@ -88,7 +88,7 @@ class StateDirectory:
         try:
             fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600, dir_fd=self._fd)
             with os.fdopen(fd, "w", encoding="utf-8") as file:
-                json.dump(document, file, separators=(",", ":"), sort_keys=True)
+                file.write(json.dumps(document, separators=(",", ":"), sort_keys=True))  # dump is written in Python
                 file.flush()
                 os.fsync(fd)
             os.rename(draft, FILE, src_dir_fd=self._fd, dst_dir_fd=self._fd)

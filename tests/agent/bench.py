@@ -7,7 +7,7 @@ import errno
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -109,8 +109,8 @@ class Fs(ModelGround):
         else:
             super().write(path, file, value)
 
-    def made_at(self, path: CgroupPath, /) -> float:
-        return self.made.get(path, float("inf"))
+    def made_at(self, paths: Collection[CgroupPath], /) -> Mapping[CgroupPath, float]:
+        return {path: self.made[path] for path in paths if path in self.made}
 
     def close(self) -> None:
         """Nothing is open."""

@@ -3,7 +3,7 @@
 What to write is decided in ``cgroups``; here it is done, in an order that survives a crash after any step.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -97,7 +97,7 @@ class Enforced:
 class NodeFs(Mending, Protocol):
     """`files.Cgroupfs`, or what wraps it."""
 
-    def made_at(self, path: CgroupPath, /) -> float: ...
+    def made_at(self, paths: Collection[CgroupPath], /) -> Mapping[CgroupPath, float]: ...
 
     def close(self) -> None: ...
 

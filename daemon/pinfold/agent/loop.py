@@ -111,6 +111,7 @@ class Agent:
         self._turned_at = clock()
         self._interrupted = threading.Event()
         self.sources = Sources(config)
+        self._cgroups.known.listens = self.sources.listens
         self._beside = Beside(config, self._cgroups, self.sources.wakeup.wake)
         self._outbox = Outbox(self.sources.server, config, clock, now)
         self._fights = Fights(self._chronicle, self._outbox)
@@ -366,7 +367,8 @@ class Agent:
         """*node* with what containers were given beside the loop, and what the process that did it noted no more."""
         all_were = node.enforcement is Enforcement.SHRINK and not self._is_first  # kept off the pools, if not narrowed
         pods = [one for uid, one in view.tree.pods.items() if all_were or uid in self._managed]
-        states = {**node.held, **held(self._cgroups.fs, (one.path for pod in pods for one in pod.containers))}
+        unread = (one.path for pod in pods for one in pod.containers if one.path not in node.held)
+        states = {**node.held, **held(self._cgroups.fs, unread)}
         return replace(node, held=states, found=overlooked(node.found, pods, states))
 
     def _spare(self, ledger: Ledger, commit: Callable[[Kept], None]) -> None:

@@ -27,6 +27,7 @@ class Naming:
 
     def refresh(self) -> None:
         """For the timer: who has no name may have one by now."""
+        self._bundles.look()
         self._named = {path: one for path, one in self._named.items() if self._is_whole(one)}
         self._last = None, (), {}
 
@@ -38,6 +39,7 @@ class Naming:
         """
         if self._last[0] is tree and self._last[1] is pods:
             return self._last[2]
+        self._bundles.look()
         by_uid = {pod.uid: pod for pod in pods}
         names: dict[str, str] = {}
         before, self._named = self._named, {}

@@ -234,6 +234,10 @@ class Sources:
         self._faults[CGROUPS] = self._cgroups.fault or self._partitions.fault
         return bool(fresh)
 
+    def listens(self, cgroup: str) -> bool:
+        """Have *cgroup* ring too, before somebody lists it; whether it does."""
+        return self._cgroups is not None and self._cgroups.also(cgroup)
+
     @property
     def heard(self) -> frozenset[CgroupPath]:
         """The cgroups in which every change rings."""

@@ -6,8 +6,9 @@ text from outside ever becomes a path of its own. An OSError is translated here 
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from itertools import groupby
 from pathlib import Path
 from typing import Self
 
@@ -71,15 +72,19 @@ class Cgroupfs:
         except OSError as error:
             raise ReadRefusedError(f"{path or '/'} cannot be listed: {error.strerror}") from error
 
-    def made_at(self, path: CgroupPath) -> float:
-        """When *path* was made, in seconds since the epoch; infinite where it is gone.
+    def made_at(self, paths: Collection[CgroupPath]) -> dict[CgroupPath, float]:
+        """When each of *paths* was made, in seconds since the epoch; those that are gone are left out.
 
-        To be asked when it is new. The kernel gives its directory a time when somebody first looks it up, which its
+        To be asked when they are new. The kernel gives a directory a time when somebody first looks it up, which its
         maker does at once, and another one when something is made in it that has extended attributes (systemd).
         """
-        with suppress(CgroupGoneError), self._directory(path) as directory:
-            return os.fstat(directory).st_ctime
-        return float("inf")
+        made: dict[CgroupPath, float] = {}
+        for outer, inside in groupby(sorted(paths, key=parent), parent):
+            with suppress(CgroupGoneError), self._directory(outer) as directory:
+                for path in inside:
+                    with suppress(FileNotFoundError):
+                        made[path] = os.stat(base(path), dir_fd=directory, follow_symlinks=False).st_ctime
+        return made
 
     def read(self, path: CgroupPath, file: str) -> str | None:
         """The text of a control file without the newline at its end; None where file or cgroup is not there."""

@@ -7,7 +7,7 @@ stood there nor was written by Pinfold. The rest (``effective`` sets of pods tha
 without a word) shows at a glance, for which whoever has the timer asks.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,7 +49,9 @@ class Known:
     def __init__(self, fs: Seeing) -> None:
         self._fs = fs
         self._heard: frozenset[CgroupPath] = frozenset()
-        self._listed: frozenset[CgroupPath] = frozenset()
+        self._listed: set[CgroupPath] = set()
+        self.listens: Callable[[CgroupPath], bool] = lambda _: False
+        """Have it ring from now on that something comes or goes in a cgroup; whether it does."""
         self._children: dict[CgroupPath, tuple[str, ...]] = {}
         self._outer: Held = {}
         self._inner: dict[CgroupPath, CpusetState] = {}
@@ -70,7 +72,7 @@ class Known:
             self._forget(path)
         for path in listed ^ self._listed:
             self._unlist(path)
-        self._heard, self._listed = heard, listed
+        self._heard, self._listed = heard, set(listed)
 
     def stir(self, stirred: Stirred) -> None:
         """Look again at what *stirred*."""
@@ -97,6 +99,8 @@ class Known:
 
     def children(self, path: CgroupPath) -> tuple[str, ...]:
         if path not in self._children:
+            if path not in self._listed and self.listens(path):
+                self._listed.add(path)
             names = self._fs.children(path)
             if path not in self._listed:
                 self.relisted = True

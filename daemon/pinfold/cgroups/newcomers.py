@@ -114,7 +114,7 @@ class Newcomers:
         self,
         tree: Tree,
         known: Collection[PodUid],
-        made_at: Callable[[CgroupPath], float],
+        made_at: Callable[[Collection[CgroupPath]], Mapping[CgroupPath, float]],
         now: float,
         *,
         first: bool = False,
@@ -126,15 +126,17 @@ class Newcomers:
         if tree is self.tree:  # nobody came or went
             return replace(self, waiting={path: _known(one, known, now) for path, one in self.waiting.items()})
         there = {path: pod.uid for pod in tree.pods.values() for path in _paths(pod)}
-        waiting = {path: one for path, one in self.waiting.items() if path in there}
-        if not (first and self.there is None):
-            for path in there.keys() - (self.there or frozenset()):
-                waiting[path] = Newcomer(there[path], min(made_at(path), now), {Phase.SEEN: now})
-        for pod in tree.pods.values():  # the pod was there before its containers, whatever its directory's time says
-            if pod.path in waiting:
-                inside = (waiting[path].created_at for path in _paths(pod) if path in waiting)
-                waiting[pod.path] = replace(waiting[pod.path], created_at=min(inside))
-        waiting = {path: _known(one, known, now) for path, one in waiting.items()}
+        waiting = {path: _known(one, known, now) for path, one in self.waiting.items() if path in there}
+        new = frozenset() if first and self.there is None else there.keys() - (self.there or frozenset())
+        made = made_at(new)
+        for uid in {there[path] for path in new}:
+            pod = tree.pods[uid]
+            reached = dict.fromkeys((Phase.SEEN, Phase.KNOWN) if uid in known else (Phase.SEEN,), now)
+            times = {path: min(made.get(path, now), now) for path in _paths(pod) if path in new}
+            waiting |= {path: Newcomer(uid, at, reached) for path, at in times.items()}
+            # The pod was there before its containers, whatever its directory's time says.
+            if pod.path in waiting and (at := min(times.values())) < waiting[pod.path].created_at:
+                waiting[pod.path] = replace(waiting[pod.path], created_at=at)
         fresh = {uid for uid, pod in tree.pods.items() if self.there is not None and pod.path not in self.there}
         came = frozenset((self.came & tree.pods.keys()) | fresh)
         judged = {one: verdict for one, verdict in self.judged.items() if verdict.pod in tree.pods}

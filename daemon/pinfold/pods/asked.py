@@ -20,6 +20,7 @@ _LISTS = (
     ("containers", "containerStatuses", ContainerKind.APP),
     ("ephemeralContainers", "ephemeralContainerStatuses", ContainerKind.EPHEMERAL),
 )
+_ABSENT = Field(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,9 @@ def read_quantities(field: Field) -> Iterator[tuple[str, int]]:
 class _Written:
     """A container as its spec has it, and its entry in the status."""
 
-    path: str
     name: str
     kind: ContainerKind
+    resources: Field
     amounts: _Amounts
     status: Field
 
@@ -91,7 +92,7 @@ def read_asked(spec: Field, status: Field) -> Asked:
     """
     written = tuple(_written(spec, status))
     pod = _pod_level(spec["resources"], written)
-    _check(spec["resources"].path, pod, written)
+    _check(spec["resources"], pod, written)
     settled = [(one, *_settled(one.amounts, one.status)) for one in written]
     pod_now, pod_proposed = _settled(pod, status) if pod else (None, False)
     proposed = pod_proposed or any(differs for _, _, differs in settled)
@@ -115,12 +116,13 @@ def _written(spec: Field, status: Field) -> Iterator[_Written]:
                 raise FieldError(field["name"].path, f"{name} is the name of an earlier container too")
             seen.add(name)
             always = kind is ContainerKind.INIT and field["restartPolicy"].text() == "Always"
+            resources = field["resources"]
             yield _Written(
-                field["resources"].path,
                 name,
                 ContainerKind.SIDECAR if always else kind,
-                _Amounts.read(field["resources"]),
-                statuses.get(name, Field(None)),
+                resources,
+                _Amounts.read(resources),
+                statuses.get(name, _ABSENT),
             )
 
 
@@ -152,33 +154,32 @@ def _pod_level(resources: Field, written: Sequence[_Written]) -> _Amounts | None
     return _Amounts({**limits, **asked}, limits)
 
 
-def _check(path: str, pod: _Amounts | None, written: Sequence[_Written]) -> None:
+def _check(resources: Field, pod: _Amounts | None, written: Sequence[_Written]) -> None:
     """What the API server refuses, and a manifest may still hold."""
     for one in written:
-        _check_limits(one.path, one.amounts)
+        _check_limits(one.resources, one.amounts)
     if pod is None:
         return
-    _check_limits(path, pod)
+    _check_limits(resources, pod)
     for name, request in pod.requests.items():
         needed = together((one.kind, one.amounts.requests.get(name, 0)) for one in written)
         if needed > request:
             figures = f"{amount_text(name, request)} is less than the {amount_text(name, needed)}"
-            raise FieldError(f"{path}.requests.{name}", f"{figures} that the containers request together")
+            raise FieldError(f"{resources.path}.requests.{name}", f"{figures} that the containers request together")
     for one in written:
         for name, limit in one.amounts.limits.items():
             if limit > pod.limits.get(name, limit):
                 most = amount_text(name, pod.limits[name])
-                raise FieldError(
-                    f"{one.path}.limits.{name}", f"{amount_text(name, limit)} is more than the pod's limit {most}"
-                )
+                problem = f"{amount_text(name, limit)} is more than the pod's limit {most}"
+                raise FieldError(f"{one.resources.path}.limits.{name}", problem)
 
 
-def _check_limits(path: str, amounts: _Amounts) -> None:
+def _check_limits(resources: Field, amounts: _Amounts) -> None:
     for name, limit in amounts.limits.items():
         request = amounts.requests[name]
         if request > limit:
             problem = f"{amount_text(name, request)} is more than the limit {amount_text(name, limit)}"
-            raise FieldError(f"{path}.requests.{name}", problem)
+            raise FieldError(f"{resources.path}.requests.{name}", problem)
 
 
 def _settled(amounts: _Amounts, status: Field) -> tuple[_Amounts, bool]:

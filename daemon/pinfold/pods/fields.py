@@ -4,7 +4,6 @@ Pure. ``null`` is the same as absent, as in Kubernetes' own decoding.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from pinfold.errors import PinfoldError
 
@@ -17,25 +16,38 @@ class FieldError(PinfoldError, ValueError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
 class Field:
-    """A value and the path that leads to it: ``spec.containers[1].name``."""
+    """A value and where it stands: thousands are made of a node's pods, and hardly ever is a path asked for."""
 
-    value: object
-    path: str = ""
+    __slots__ = ("_key", "_outer", "value")
+
+    def __init__(self, value: object, key: str | int = "", outer: "Field | None" = None) -> None:
+        """*key* leads to it in *outer*; of the outermost it is the path."""
+        self.value = value
+        self._key, self._outer = key, outer
+
+    @property
+    def path(self) -> str:
+        """The path that leads to it: ``spec.containers[1].name``."""
+        outer = "" if self._outer is None else self._outer.path
+        if isinstance(self._key, int):
+            return f"{outer}[{self._key}]"
+        return f"{outer}.{self._key}" if outer else self._key
 
     def __getitem__(self, key: str) -> "Field":
         """The field *key* of an object; absent fields hold None. Raises FieldError where this is no object."""
-        return Field(self.mapping().get(key), f"{self.path}.{key}" if self.path else key)
+        whole = self.value
+        return Field(whole.get(key) if type(whole) is dict else self.mapping().get(key), key, self)
 
     def __bool__(self) -> bool:
         """Whether there is anything but null here."""
         return self.value is not None
 
     def mapping(self) -> Mapping[str, object]:
+        """An object; empty where the field is absent."""
         if self.value is None:
             return {}
-        if not isinstance(self.value, Mapping):
+        if not isinstance(self.value, dict):
             raise FieldError(self.path, f"is {_kind(self.value)}, not an object")
         return self.value
 
@@ -53,7 +65,7 @@ class Field:
         if not isinstance(self.value, list | tuple):
             raise FieldError(self.path, f"is {_kind(self.value)}, not a list")
         for index, value in enumerate(self.value):
-            yield Field(value, f"{self.path}[{index}]")
+            yield Field(value, index, self)
 
     def text(self) -> str:
         """Text; empty where the field is absent."""
@@ -74,7 +86,7 @@ def _kind(value: object) -> str:
             return "text"
         case list() | tuple():
             return "a list"
-        case Mapping():
+        case dict():
             return "an object"
         case _:
             return f"a {type(value).__name__}"

@@ -6,6 +6,7 @@ Source: apimachinery ``api/resource``, grammar of ``Quantity``.
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 from pinfold.errors import PinfoldError
 
@@ -22,32 +23,32 @@ class QuantityError(PinfoldError, ValueError):
     """A value that is no quantity, or none that a resource can have."""
 
 
-def _exact(value: object) -> Fraction:
+def _whole(value: object, units: int) -> int:
     """YAML gives ``cpu: 2`` as a number and an empty value as None, which Kubernetes reads as zero."""
     if value is None:
-        return Fraction(0)
+        return 0
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise QuantityError(f"a {type(value).__name__} is no quantity: write a number such as 2, 500m or 8Gi")
     if isinstance(value, int) and abs(value) > _MOST:
         raise QuantityError("is more than any machine has")
-    text = str(value)
+    return _read(str(value), units)
+
+
+@lru_cache
+def _read(text: str, units: int) -> int:
+    """A node's pods ask for the same few amounts."""
     match = _GRAMMAR.fullmatch(text)
     if match is None:
         raise QuantityError(f"{text[:40]!r} is no quantity: write a number such as 2, 500m or 8Gi")
     sign, number, suffix = match[1], Fraction(match[2]), match[3] or ""
     if suffix in _BINARY:
-        scaled = number * (1 << _BINARY[suffix])
+        scaled = number * units * (1 << _BINARY[suffix])
     else:
-        scaled = number * Fraction(10) ** (_DECIMAL[suffix] if suffix in _DECIMAL else int(suffix[1:]))
+        scaled = number * units * Fraction(10) ** (_DECIMAL[suffix] if suffix in _DECIMAL else int(suffix[1:]))
     if sign == "-" and scaled:
         raise QuantityError(f"{text[:40]!r} is negative")
-    return scaled
-
-
-def _whole(value: object, units: int) -> int:
-    scaled = _exact(value) * units
     if scaled > _MOST:
-        raise QuantityError(f"{str(value)[:40]!r} is more than any machine has")
+        raise QuantityError(f"{text[:40]!r} is more than any machine has")
     return -(-scaled.numerator // scaled.denominator)
 
 

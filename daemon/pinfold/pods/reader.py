@@ -5,13 +5,13 @@ Source: Kubernetes API v1 Pod; ``pkg/apis/core/v1/defaults.go`` (defaulting), ``
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 from pinfold.pods.annotations import read_intent
 from pinfold.pods.asked import read_asked
 from pinfold.pods.fields import Field, FieldError
-from pinfold.pods.model import Container, Intent, InvalidPod, Pod, PodResources, PodUid, QosClass
+from pinfold.pods.model import Intent, InvalidPod, Pod, PodResources, PodUid, QosClass
 from pinfold.pods.traps import notes
 
 CONFIG_HASH = "kubernetes.io/config.hash"
@@ -25,6 +25,7 @@ _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?Z")
 _CONTAINER_ID = re.compile(r"[a-z][a-z0-9-]{0,31}://([0-9a-f]{64})")
 _VERSION = re.compile(r"[0-9]{1,20}")
+_QOS = frozenset(QosClass)
 
 
 def read_pods(
@@ -112,53 +113,50 @@ def _pod(root: Field, uid: PodUid) -> Pod:
     name = _named(metadata["name"], _SUBDOMAIN)
     namespace = _named(metadata["namespace"], _LABEL) if metadata["namespace"] else "default"
     asked = read_asked(spec, status)
-    annotations = {name: one.value for name, one in metadata["annotations"].children()}
-    intent = read_intent(annotations, asked.containers)
+    annotations, api_uid = metadata["annotations"], metadata["uid"].text()
+    intent = read_intent({name: one.value for name, one in annotations.children()}, asked.containers)
     annotated = intent.amounts if isinstance(intent, Intent) else {}
     own = PodResources(annotated, annotated) if annotated and asked.resources is None else None
     qos = status["qosClass"].text()
+    ids, ended = _container_ids(status, {one.name for one in asked.containers})
     pod = Pod(
         uid=uid,
         namespace=namespace,
         name=name,
-        qos=QosClass(qos) if qos in set(QosClass) else asked.qos,
+        qos=QosClass(qos) if qos in _QOS else asked.qos,
         containers=asked.containers,
         resources=own or asked.resources,
         resources_from_annotations=own is not None,
         intent=intent,
-        api_uid=metadata["uid"].text() if _UID.fullmatch(metadata["uid"].text()) else "",
+        api_uid=api_uid if _UID.fullmatch(api_uid) else "",
         terminal=status["phase"].text() in {"Succeeded", "Failed"},
         deleting=bool(metadata["deletionTimestamp"]),
-        static=bool(metadata["annotations"][CONFIG_HASH]),
+        static=bool(annotations[CONFIG_HASH]),
         started_at=_time(status["startTime"]) or _time(metadata["creationTimestamp"]),
-        container_ids=_container_ids(status, asked.containers, lambda one: (one,)),
-        ended=_container_ids(status, asked.containers, _ends),
+        container_ids=ids,
+        ended=ended,
         owner=_owner(metadata),
         resize_pending=asked.resize_pending,
     )
-    return replace(pod, notes=notes(pod, spec, metadata["annotations"][LIMIT_RANGER].text()))
+    return replace(pod, notes=notes(pod, spec, annotations[LIMIT_RANGER].text()))
 
 
 def _time(field: Field) -> str:
-    return field.text() if _TIME.fullmatch(field.text()) else ""
+    return text if _TIME.fullmatch(text := field.text()) else ""
 
 
-def _container_ids(
-    status: Field, containers: tuple[Container, ...], places: Callable[[Field], tuple[Field, ...]]
-) -> Mapping[str, str]:
-    """Runtime's id → name, by the *places* in a container's status where an id is."""
-    names = {one.name for one in containers}
-    found: dict[str, str] = {}
+def _container_ids(status: Field, names: Collection[str]) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Runtime's id → name, of the containers *names*: as they are, and those whose program has ended."""
+    ids: dict[str, str] = {}
+    ended: dict[str, str] = {}
     for key in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
         for one in status[key].items():
-            for place in places(one) if one["name"].text() in names else ():
-                if match := _CONTAINER_ID.fullmatch(place["containerID"].text()):
-                    found[match[1]] = one["name"].text()
-    return found
-
-
-def _ends(status: Field) -> tuple[Field, ...]:
-    return status["lastState"]["terminated"], status["state"]["terminated"]
+            if (name := one["name"].text()) not in names:
+                continue
+            for found, place in ((ids, one), *((ended, one[state]["terminated"]) for state in ("lastState", "state"))):
+                if place and (match := _CONTAINER_ID.fullmatch(place["containerID"].text())):
+                    found[match[1]] = name
+    return ids, ended
 
 
 def _owner(metadata: Field) -> str:

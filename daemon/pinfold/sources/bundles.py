@@ -12,6 +12,7 @@ import stat
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
 DEFAULT_PLACES: Final = (
@@ -56,8 +57,13 @@ class Bundles:
 
     def __init__(self, places: Iterable[str] = DEFAULT_PLACES) -> None:
         """*places* are paths of a ``config.json`` with ``{id}`` for the container's id."""
-        self._places = tuple(places)
+        self._places = self._there = tuple(places)
+        """All, and those whose directory was there when it was looked for last."""
         self._known: dict[str, BundleName] = {}
+
+    def look(self) -> None:
+        """Find out which of the places are there: a node has one runtime."""
+        self._there = tuple(one for one in self._places if Path(one.partition("{id}")[0]).is_dir())
 
     def name_of(self, container_id: str) -> BundleName | None:
         """None where no bundle is there that names a container of Kubernetes: it may come yet. Raises nothing."""
@@ -65,7 +71,7 @@ class Bundles:
             return known
         if _ID.fullmatch(container_id) is None:  # it is about to become a path
             return None
-        for place in self._places:
+        for place in self._there:
             content = _content(place.replace("{id}", container_id))
             if content is not None and (name := named(content)) is not None:
                 self._known[container_id] = name
@@ -114,10 +120,11 @@ def _content(path: str) -> bytes | None:
     except OSError:
         return None
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        about = os.fstat(fd)
+        if not stat.S_ISREG(about.st_mode):
             return None
         with os.fdopen(fd, "rb", closefd=False) as file:
-            content = file.read(MAX_BUNDLE_BYTES + 1)
+            content = file.read(min(about.st_size, MAX_BUNDLE_BYTES) + 1)  # room for more would be mapped each time
         return content if len(content) <= MAX_BUNDLE_BYTES else None
     except OSError:
         return None

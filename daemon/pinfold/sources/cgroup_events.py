@@ -91,6 +91,10 @@ class CgroupEvents:
         more = (wanted - self._watches.keys()) | (wanted & before - self._muted)
         return frozenset(path for path in sorted(more) if self._watch(path))
 
+    def also(self, path: str) -> bool:
+        """Watch *path* too, until `watch` says otherwise; whether it is watched."""
+        return path in self._watches or self._watch(path)
+
     def drain(self) -> Changes:
         """What happened since the last time, without waiting."""
         seen: dict[Change, None] = {}

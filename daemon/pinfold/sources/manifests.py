@@ -121,7 +121,7 @@ class Manifests:
                 stamp = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
                 if known and known.stamp == stamp:
                     return known
-                data = file.read(MAX_FILE_BYTES + 1)
+                data = file.read(min(about.st_size, MAX_FILE_BYTES) + 1)  # room for more would be mapped each time
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -28,7 +28,7 @@ class Pods:
     """What cannot be read as an object at all."""
 
 
-_Shape = Mapping[str, "_Shape"] | tuple[str, ...] | None
+_Shape = dict[str, "_Shape"] | tuple[str, ...] | None
 """Of an object, or of each object in a list: these fields; the fields that begin like this; all as it is."""
 
 _WHOLE: Final = None
@@ -43,7 +43,7 @@ _CONTAINER_STATUS: Final[_Shape] = {
     "allocatedResources": _WHOLE,
     "resources": _WHOLE,
 }
-_POD: Final[Mapping[str, _Shape]] = {
+_POD: Final[dict[str, _Shape]] = {
     "kind": _WHOLE,
     "metadata": {
         "uid": _WHOLE,
@@ -82,9 +82,11 @@ def trimmed(raw: RawPod) -> RawPod:
 
 
 def _kept(value: object, shape: _Shape) -> object:
-    if isinstance(value, list) and isinstance(shape, Mapping):
+    if shape is _WHOLE:
+        return value
+    if isinstance(value, list) and isinstance(shape, dict):
         return [_kept(one, shape) for one in value]
-    if not isinstance(value, Mapping) or shape is _WHOLE:
+    if not isinstance(value, dict):
         return value
     if isinstance(shape, tuple):
         return {name: inner for name, inner in value.items() if isinstance(name, str) and name.startswith(shape)}
