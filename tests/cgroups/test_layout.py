@@ -116,6 +116,7 @@ def test_a_quota_is_given_back_as_its_last_other_writer_left_it() -> None:
         pytest.param(File.EXCLUSIVE, "", replace(QUOTA, exclusive=POOL), "", id="exclusive"),
         pytest.param(File.PARTITION, "member", replace(QUOTA, partition="root"), "member", id="partition"),
         pytest.param(File.MEMS, "0", replace(QUOTA, mems=NODE_1), "0", id="mems"),
+        pytest.param(File.CPU_MAX, "6000 10000", replace(QUOTA, cpu_max="max 10000"), "6000 10000", id="cpu-max"),
         pytest.param(File.MEMORY_LOW, "4096", replace(QUOTA, memory_low="max"), "4096", id="memory-low"),
         pytest.param(File.MEMORY_MIN, "8192", replace(QUOTA, memory_min="max"), "8192", id="memory-min"),
     ],
@@ -266,9 +267,9 @@ def test_exclusive_cpus_of_a_strangers_pod_stay_in_the_sets_above() -> None:
     ours = wanted(node, Ledger({uid(1): POOLED}), ONLINE - POOL).wants
     assert ours[K].exclusive == CpuSet.parse("2-5,7")
     assert theirs not in ours
-    found: Found = {K: {File.EXCLUSIVE: Record("7", frozenset({"2-5,7"}))}}
+    found: Found = {K: {File.EXCLUSIVE: Record("6-7", frozenset({"2-5,7"}))}}
     released = wanted(replace(node, found=found), Ledger(), ONLINE).wants
-    assert released[K].exclusive == CpuSet.parse("7")
+    assert released[K].exclusive == CpuSet.parse("7"), "no more of what was found than they need"
 
 
 @pytest.mark.parametrize(
@@ -315,3 +316,26 @@ def test_no_pod_runs_on_strictly_reserved_cpus(ledger: Ledger, burstable: str | 
     found = wanted(node, ledger, ONLINE - ledger.owned).wants
     cpus = {path: str(want.cpus) for path, want in found.items() if want.cpus is not None}
     assert (cpus.get(qos), cpus.get(other), cpus.get(SYSTEM)) == (burstable, beside, None)
+
+
+@pytest.mark.parametrize(
+    ("enforcement", "shrunk", "room"),
+    [
+        pytest.param(Enforcement.SHRINK, True, "1,6-7", id="narrowed"),
+        pytest.param(Enforcement.PARTITION, False, "", id="kept-off-by-the-kernel"),
+    ],
+)
+def test_a_layout_tells_whether_everybody_is_narrowed_and_where_pods_that_own_nothing_run_then(
+    enforcement: Enforcement, shrunk: bool, room: str
+) -> None:
+    node = Node(TREE, HELD, {}, MACHINE, enforcement, NAMES, reserved=CpuSet.parse("0"))
+    layout = wanted(node, Ledger({uid(1): POOLED}), ONLINE - POOL)
+    assert (str(layout.shared), layout.shrunk, str(layout.room)) == ("0-1,6-7", shrunk, room)
+    everything = wanted(replace(node, reserved=ONLINE), Ledger({uid(1): POOLED}), ONLINE - POOL)
+    assert str(everything.room) == ("0-1,6-7" if shrunk else ""), "nobody is left without a CPU"
+
+
+def test_nobody_is_given_cpus_exclusively_where_pools_are_held_by_shrinking() -> None:
+    node = Node(TREE, HELD, {}, MACHINE, Enforcement.SHRINK, NAMES)
+    layout = wanted(node, Ledger({uid(1): POOLED}), ONLINE - POOL).wants
+    assert [path for path, want in layout.items() if want.exclusive is not None or want.partition is not None] == []

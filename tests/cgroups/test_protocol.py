@@ -5,6 +5,7 @@ Written as in `docs/kernel.md`: ``K`` is kubepods.slice, ``B`` the burstable sli
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from pinfold.cgroups.layout import Enforcement
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, below, holds
 from pinfold.cgroups.protocol import ordered
 from pinfold.cgroups.verify import Cause, verify
+from pinfold.cgroups.wanted import wanted
 from pinfold.cgroups.writes import Write
 from pinfold.cpuset import CpuSet
 from pinfold.planning.ledger import ContainerEntry, Isolation, Ledger, PodEntry
@@ -31,6 +33,11 @@ FILES = {File.CPUS: "cpus", File.EXCLUSIVE: "excl", File.PARTITION: "part", File
 
 def told(writes: Iterable[Write]) -> list[str]:
     return [f"{_short(write.path)}.{FILES[write.file]}={write.value}" for write in writes]
+
+
+def touched(writes: Iterable[Write]) -> dict[str, str]:
+    """Write → the CPUs that it takes or gives away."""
+    return {told([write])[0]: str(write.touched) for write in writes}
 
 
 def _short(path: CgroupPath) -> str:
@@ -185,6 +192,7 @@ def test_a_pool_that_moves_has_old_and_new_cpus_until_its_containers_went_over(n
 def test_a_pool_is_freed_before_its_cgroup_goes(node: PlayedNode) -> None:
     pod = node.start_pod(1)
     node.settle(ledger(pooled(1, "2-5")))
+    assert {one.pod for one in node.plan(ledger()) if one.path == pod} == {uid(1)}
     assert settled(node, ledger()) == ["pod1.part=member", "pod1.excl=", "K.excl=", "pod1.subtree_control=-cpuset"]
     node.end_pod(pod)
     assert settled(node, ledger()) == []
@@ -542,13 +550,18 @@ def test_a_partition_that_somebody_makes_of_a_pools_container_is_undone(node: Pl
     assert settled(node, now) == ["pod1/c0.part=member", "pod1/c0.excl="]
 
 
-def test_a_cgroup_that_went_since_it_was_listed_is_passed_over(node: PlayedNode) -> None:
-    pod = running(node, 1, "engine", "rest")
-    now = ledger(pooled(1, "2-5", engine="2-3"))
-    held, layout = node.held(now), node.layout(now)
-    gone = container_path(pod, 1, 0)
-    writes = told(ordered({path: state for path, state in held.items() if path != gone}, layout))
-    assert writes == [write for write in told(ordered(held, layout)) if not write.startswith("pod1/c0")]
+@pytest.mark.parametrize("enforcement", Enforcement)
+def test_a_cgroup_that_went_since_it_was_listed_is_passed_over(node: PlayedNode, enforcement: Enforcement) -> None:
+    running(node, 1, "engine", "rest")
+    running(node, 2, "engine")
+    node.enforcement = enforcement
+    now = ledger(pooled(1, "2-5", engine="2-3"), sliced(2, engine="6"))
+    seen = node.look(now)
+    for gone in seen.held.keys() - {ROOT, KUBEPODS}:
+        there = {path: state for path, state in seen.held.items() if not holds(gone, path)}
+        writes = ordered(there, wanted(replace(seen, held=there), now, node.topology.online - now.owned))
+        assert writes
+        assert [write for write in writes if holds(gone, write.path)] == []
 
 
 def test_a_set_of_all_cpus_leaves_those_of_the_pools_beside_it_alone(node: PlayedNode) -> None:
@@ -566,3 +579,24 @@ def test_a_pool_whose_cgroup_was_given_another_pools_cpus_has_its_own_in_that_fi
     node.start_pod(2)
     node.ground.write(pod, File.CPUS, "6-7")
     assert "pod1.cpus=2-5" in settled(node, ledger(pooled(1, "2-5"), pooled(2, "6-9")))
+
+
+def test_each_write_tells_which_cpus_it_takes_or_gives_away(node: PlayedNode) -> None:
+    """Where it is refused, nobody may be given those."""
+    running(node, 1, "rest")
+    made = touched(node.plan(ledger(pooled(1, "2-5"))))
+    assert made == {"K.excl=2-5": "2-5", "pod1.excl=2-5": "2-5", "pod1.part=root": "2-5", "pod1/c0.cpus=2-5": ""}
+    node.settle(ledger(pooled(1, "2-5")))
+    moved = touched(node.plan(ledger(pooled(1, "4-7"))))
+    assert (moved["pod1/c0.cpus=4-5"], moved["pod1.excl=4-5"], moved["pod1.excl=4-7"]) == ("2-3", "2-3", "6-7")
+    assert touched(node.plan(ledger()))["pod1.part=member"] == "2-5"
+
+
+def test_a_partition_in_a_pool_that_is_held_by_narrowing_others_is_undone(node: PlayedNode) -> None:
+    pod = running(node, 1, "engine", "rest")
+    node.refused = frozenset([uid(1)])
+    now = ledger(pooled(1, "2-5", engine="2-3"))
+    node.settle(now)
+    for path in (KUBEPODS, pod, container_path(pod, 1, 0)):
+        node.ground.write(path, File.EXCLUSIVE, "2-3")
+    assert "pod1/c0.excl=" in settled(node, now)

@@ -131,6 +131,22 @@ def test_nothing_differs(want: Want, state: CpusetState) -> None:
             Cause.REWRITTEN,
             id="a-quota-came-back",
         ),
+        pytest.param(
+            Want("", uid(1), memory_low="4096", memory_min="8192"),
+            CpusetState(memory_low="4096", memory_min="0"),
+            File.MEMORY_MIN,
+            ("8192", "0"),
+            Cause.REWRITTEN,
+            id="memory-is-protected-no-more",
+        ),
+        pytest.param(
+            Want("", uid(1), cpus=CpuSet(), gives_cpuset=False),
+            CpusetState(cpus=POOL, gives_cpuset=True),
+            File.CPUS,
+            ("", "2-5"),
+            Cause.REWRITTEN,
+            id="not-given-back-beside-a-controller-that-others-use",
+        ),
     ],
 )
 def test_a_difference_has_its_file_and_its_cause(
@@ -138,6 +154,7 @@ def test_a_difference_has_its_file_and_its_cause(
 ) -> None:
     (drift,) = verify(Layout({PATH: want}), {PATH: state}, ONLINE)
     assert (drift.path, drift.file, (drift.want, drift.have), drift.cause) == (PATH, file, texts, cause)
+    assert drift.pod == want.pod
 
 
 def test_a_cpu_that_is_offline_is_nobodys_fault() -> None:

@@ -63,7 +63,7 @@ class Want:
     """What that is then no more than: it is kept off the rest."""
 
     def texts(self) -> dict[File, str]:
-        """What is to stand in its files, as `held.CpusetState.text` gives it."""
+        """What is to stand in its files, as `held.CpusetState.text` gives it; a controller given back may stay on."""
         values: dict[File, object] = {
             File.CPUS: self.cpus,
             File.EXCLUSIVE: self.exclusive,
@@ -72,12 +72,12 @@ class Want:
             File.CPU_MAX: self.cpu_max,
             File.MEMORY_LOW: self.memory_low,
             File.MEMORY_MIN: self.memory_min,
-            File.SUBTREE_CONTROL: None if self.gives_cpuset is None else "+cpuset" if self.gives_cpuset else "-cpuset",
+            File.SUBTREE_CONTROL: "+cpuset" if self.gives_cpuset else None,
         }
         return {file: str(value) for file, value in values.items() if value is not None}
 
     def stands(self, state: CpusetState) -> bool:
-        """Whether each file holds what `texts` says, without making texts: almost all do at any time."""
+        """Whether each file holds that, without making texts: almost all do at any time."""
         return (
             (self.cpus is None or self.cpus == state.cpus)
             and (self.exclusive is None or self.exclusive == state.exclusive)

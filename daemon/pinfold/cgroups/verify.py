@@ -65,7 +65,7 @@ def _rewritten(path: CgroupPath, want: Want, state: CpusetState, move_bytes: int
         return
     for file, text in want.texts().items():
         have = state.text(file)
-        if text == (have or _UNSET.get(file, "")) or want.gives_cpuset is False:
+        if text == (have or _UNSET.get(file, "")):
             continue
         if have is None or file is File.SUBTREE_CONTROL:
             cause = Cause.NO_CONTROLLER
