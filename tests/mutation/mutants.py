@@ -71,8 +71,8 @@ def _running(place: object, name: str) -> FunctionType:
 
 def _compiled(function: libcst.FunctionDef) -> CodeType:
     """Compiled alone: its defaults and what is around it stay as they are."""
-    (code,) = (one for one in compile(_text(function), "mutant", "exec").co_consts if isinstance(one, CodeType))
-    return code
+    codes = (one for one in compile(_text(function), "mutant", "exec").co_consts if isinstance(one, CodeType))
+    return next(code for code in codes if code.co_name == function.name.value)
 
 
 def _text(function: libcst.FunctionDef) -> str:

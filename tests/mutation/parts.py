@@ -27,12 +27,12 @@ PARTS: Mapping[str, Part] = {
     "placing": _part(
         "planning",
         "regime pod_pool by_container placement vacancy units order reuse packed distribution nearest closeness",
-        "planning test_vectors.py",
+        "planning test_vectors.py memory/test_protection.py",
     ),
     "numa": _part(
         "planning",
         "hints hinting merge intersection memory books pools sets options startup",
-        "planning test_vectors.py",
+        "planning test_vectors.py memory/test_protection.py",
     ),
     "handing": _part("planning", "handover kubelet_state whatif protection", "planning memory agent/test_handover.py"),
 }
