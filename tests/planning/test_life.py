@@ -6,11 +6,11 @@ import pytest
 
 from pinfold.cpuset import CpuSet, NodeSet
 from pinfold.planning.ledger import Block, ContainerEntry, Isolation, Ledger, PodEntry
-from pinfold.planning.planner import Plan, World, plan
+from pinfold.planning.planner import Plan, World, own_device, plan
 from pinfold.planning.policy import CpuOption, Manage, MemoryPolicy, Policy, TopologyPolicy, TopologyScope
 from pinfold.planning.reasons import Decision, Outcome, Regime, Word
 from pinfold.pods.model import CPU, MEMORY, ContainerKind, Intent, InvalidIntent, Managed, Pod, PodResources, QosClass
-from pinfold.topology.model import Topology
+from pinfold.topology.model import Cpu, Topology
 from tests.machines import D80, GIB, H12, Q32, W80, machine, regular
 from tests.planning.pods import amounts, annotated, app, init, pod, sidecar
 
@@ -250,6 +250,23 @@ class TestResize:
         most = planned(asking(ENGINE, 4, 12), machine=small, ledger=before.ledger)
         assert entry_of(most, ENGINE).mems == NodeSet.of([0, 1])
         assert entry_of(most, ENGINE).cpus == entry_of(before, ENGINE).cpus
+
+    @pytest.mark.parametrize("cpu", [pytest.param(0.5, id="alone"), pytest.param(1, id="beside-a-slice")])
+    def test_memory_of_a_container_grows_where_it_is(self, cpu: float) -> None:
+        """Not where it would be placed today: its pages would move."""
+        policy = replace(POLICY, manage=Manage.GUARANTEED, scope=TopologyScope.CONTAINER)
+        small = machine(H12.cpus, {0: 8 * GIB, 1: 8 * GIB})
+        full = pod(app("a", 0.5, 7), number=2)
+        what = pod(app("a", cpu, 2), app("b", 0.5, 1), number=1)
+        before = planned(full, machine=small, policy=policy)
+        before = planned(full, what, machine=small, policy=policy, ledger=before.ledger)
+        assert [one.mems for one in entry_of(before, what).containers] == [NodeSet.of([1]), NodeSet.of([0])]
+        larger = pod(app("a", cpu, 3), app("b", 0.5, 1), number=1)
+        after = planned(larger, machine=small, policy=policy, ledger=before.ledger)
+        assert [one.blocks for one in entry_of(after, what).containers] == [
+            (Block(NodeSet.of([1]), MEMORY, 3 * GIB),),
+            (Block(NodeSet.of([0]), MEMORY, GIB),),
+        ]
 
     def test_memory_that_cannot_grow_leaves_the_whole_pool_as_it_is(self) -> None:  # 7.2
         before = planned(ENGINE)
@@ -705,6 +722,26 @@ class TestRefusals:
             assert "to be near example.com/nic" in refusal.message
         else:
             assert H12.nodes_of(entry_of(answer, what).cpus) == nodes
+
+    def test_a_pod_is_placed_near_the_device_that_it_was_given_itself(self) -> None:
+        nic = "example.com/nic"
+        what = replace(ENGINE, intent=Intent(near_device=nic, numa_policy="restricted"))
+        devices = {nic: NodeSet.of([0]), own_device(what.uid, nic): NodeSet.of([1])}
+        answer = plan(World(H12, POLICY, (what,), devices=devices), NO_LEDGER)
+        assert H12.nodes_of(entry_of(answer, what).cpus) == NodeSet.of([1])
+
+    @pytest.mark.parametrize(
+        ("closest", "nodes"),
+        [pytest.param(False, [0, 1], id="lowest"), pytest.param(True, [0, 2], id="3.4-closest")],
+    )
+    def test_a_pool_of_several_nodes_lies_on_those_that_are_close_where_that_is_preferred(
+        self, closest: bool, nodes: list[int]
+    ) -> None:
+        far = {0: {0: 10, 1: 21, 2: 11}, 1: {0: 21, 1: 10, 2: 21}, 2: {0: 11, 1: 21, 2: 10}}
+        three = machine([Cpu(id=cpu, core=cpu, socket=0, node=cpu // 4, uncore=0) for cpu in range(12)], distances=far)
+        what = pod(app("a"), cpu=7, gib=8)
+        policy = Policy(CpuSet.parse("4"), prefer_closest_numa_nodes=closest)
+        assert three.nodes_of(entry_of(planned(what, machine=three, policy=policy), what).cpus) == NodeSet.of(nodes)
 
     def test_a_container_that_finds_no_place_refuses_its_whole_pod(self) -> None:
         what = pod(app("a", 4, 1), app("b", 6, 1))

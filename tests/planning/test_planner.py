@@ -107,3 +107,11 @@ def test_who_does_not_fit_shares_and_the_others_stay() -> None:
     assert shared.refusal is not None
     assert shared.refusal.word is Word.TOPOLOGY_AFFINITY
     assert shared.refusal.can_pass
+
+
+def test_an_entry_is_told_by_its_pods_name() -> None:
+    """With a pool and without."""
+    pooled = pod(app("a"), cpu=2, gib=1, number=1, namespace="trading", name="engine")
+    sliced = pod(app("a", 2, 1), number=2, namespace="db", name="postgres")
+    entries = planned(H12, policy(manage=Manage.GUARANTEED), pooled, sliced).ledger.entries
+    assert [entries[one.uid].full_name for one in (pooled, sliced)] == ["trading/engine", "db/postgres"]

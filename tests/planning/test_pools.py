@@ -97,6 +97,13 @@ def test_memory_is_checked_and_nobody_loses_any() -> None:
     assert "take all memory" in want.starved_memory.message
 
 
+def test_cpus_memory_and_huge_pages_that_are_all_taken_are_told_of_together() -> None:
+    want = settled(pod(app("engine", 4, 8, {"1Gi": 2}), app("log"), cpu=4, gib=8, hugepages={"1Gi": 2}))
+    assert want.starved is not None
+    assert want.starved_memory is not None
+    assert any("hugepages-1Gi" in one for one in want.traps)
+
+
 def test_huge_pages_that_are_all_taken_are_told_and_by_the_kubelets_rules_refused() -> None:  # 2.6
     want = settled(HUGEPAGES_STARVED)
     assert (want.starved, want.starved_memory) == (None, None)

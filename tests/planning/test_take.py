@@ -165,6 +165,7 @@ def test_a_cache_without_whole_cores_enough_gives_none_under_full_pcpus_only() -
     [
         pytest.param(W80, "0,40", 12, "1", [], "10-15,50-55", id="4.8-W80-12-on-the-hinted-node"),
         pytest.param(W80, "0,40", 12, "1", [BY_SOCKET], "1-6,41-46", id="4.8-W80-12-on-the-socket-of-the-node"),
+        pytest.param(W80, "0,40", 12, "3", [BY_SOCKET], "20-25,60-65", id="4.8-W80-12-on-the-other-socket"),
         pytest.param(H12, "0,6", 8, "0", [], "1-2,4,7-8,10,3,9", id="4.2-H12-8-the-rest-from-elsewhere"),
         pytest.param(H12, "0,6", 2, None, [], "2,8", id="4.2-H12-2-no-hint"),
         pytest.param(H12, "0,6", 2, "1", [], "1,7", id="4.2-H12-2-hint-1"),
