@@ -17,6 +17,8 @@ from tests.planning.pods import amounts, annotated, app, init, pod, sidecar
 POLICY = Policy(CpuSet.parse("0,6"))
 ENGINE = pod(app("engine", 3, 1), app("log"), cpu=4, gib=8, number=1)
 NO_LEDGER = Ledger()
+CONTAINERS = replace(POLICY, manage=Manage.GUARANTEED)
+"""Pods without amounts of their own: each container is placed, and has memory of its own."""
 
 
 def planned(
@@ -254,7 +256,7 @@ class TestResize:
     @pytest.mark.parametrize("cpu", [pytest.param(0.5, id="alone"), pytest.param(1, id="beside-a-slice")])
     def test_memory_of_a_container_grows_where_it_is(self, cpu: float) -> None:
         """Not where it would be placed today: its pages would move."""
-        policy = replace(POLICY, manage=Manage.GUARANTEED, scope=TopologyScope.CONTAINER)
+        policy = replace(CONTAINERS, scope=TopologyScope.CONTAINER)
         small = machine(H12.cpus, {0: 8 * GIB, 1: 8 * GIB})
         full = pod(app("a", 0.5, 7), number=2)
         what = pod(app("a", cpu, 2), app("b", 0.5, 1), number=1)
@@ -742,6 +744,46 @@ class TestRefusals:
         what = pod(app("a"), cpu=7, gib=8)
         policy = Policy(CpuSet.parse("4"), prefer_closest_numa_nodes=closest)
         assert three.nodes_of(entry_of(planned(what, machine=three, policy=policy), what).cpus) == NodeSet.of(nodes)
+
+    @pytest.mark.parametrize(
+        ("scope", "nodes"),
+        [
+            pytest.param(TopologyScope.POD, ([1], [1], [1]), id="one-for-all"),
+            pytest.param(TopologyScope.CONTAINER, ([0], [1], [0]), id="one-for-each"),
+        ],
+    )
+    def test_the_scope_says_whether_containers_are_placed_together(
+        self, scope: TopologyScope, nodes: tuple[list[int], ...]
+    ) -> None:
+        what = pod(app("a", 3, 1), app("b", 3, 1), app("c", 0.5, 1))
+        containers = entry_of(planned(what, policy=replace(CONTAINERS, scope=scope)), what).containers
+        assert [str(H12.nodes_of(one.cpus) or one.mems) for one in containers] == [
+            str(NodeSet.of(one)) for one in nodes
+        ]
+
+    def test_who_has_no_slice_asks_for_no_cpu_of_the_node_that_all_are_to_fit_on(self) -> None:
+        what = pod(app("a", 4, 1), app("b", 0.5, 1))
+        policy = replace(CONTAINERS, topology_policy=TopologyPolicy.SINGLE_NUMA_NODE)
+        assert cpus(entry_of(planned(what, policy=policy), what)) == {"a": "2,4,8,10", "b": ""}
+
+    def test_whole_cores_that_an_earlier_container_took_are_not_there_for_a_later_one(self) -> None:
+        policy = replace(CONTAINERS, cpu_options=frozenset({CpuOption.FULL_PCPUS_ONLY}))
+        assert word_of(planned(two := pod(app("a", 8, 1), app("b", 4, 1)), policy=policy), two) is Word.SMT_ALIGNMENT
+
+    @pytest.mark.parametrize(
+        ("cpu", "outcome", "slices"),
+        [
+            pytest.param(2, Outcome.DEGRADED, {"a": "2,8"}, id="its-slice-is-left"),
+            pytest.param(0.5, Outcome.SHARED, None, id="nothing-is-left"),
+        ],
+    )
+    def test_a_container_whose_memory_cannot_be_had_has_what_else_it_asked_for(
+        self, cpu: float, outcome: Outcome, slices: dict[str, str] | None
+    ) -> None:
+        answer = planned(what := pod(app("a", cpu, 1000)), policy=CONTAINERS)
+        assert (decision_of(answer, what).outcome, word_of(answer, what)) == (outcome, Word.UNEXPECTED_ADMISSION)
+        held = answer.ledger.entries.get(what.uid)
+        assert (cpus(held) if held else None) == slices
 
     def test_a_container_that_finds_no_place_refuses_its_whole_pod(self) -> None:
         what = pod(app("a", 4, 1), app("b", 6, 1))
