@@ -35,6 +35,7 @@ def test_a_pod_that_is_removed_may_make_room_for_another() -> None:
     after = plan(without_pods(world, [ENGINE.full_name]), before.ledger)
     gone, placed = changes(before, after)
     assert (gone.full_name, gone.after, gone.gets) == (ENGINE.full_name, None, None)
+    assert gone.had == before.ledger.entries[ENGINE.uid]
     assert placed.before is not None
     assert placed.before.outcome is Outcome.SHARED
     assert placed.gets is not None
@@ -111,10 +112,9 @@ def test_what_is_not_aligned_does_not_count() -> None:
     assert spread.blocks is not None
     split = World(H12, Policy(CpuSet.parse("0,6,1")), ())
     blocked = fit(split, Ledger(), pod(app("a"), cpu=6, gib=1), most=1)
-    assert (blocked.count, blocked.blocks and blocked.blocks.message) == (
-        0,
-        "the next would not be aligned: it needs more NUMA nodes",
-    )
+    assert blocked.blocks is not None
+    assert (blocked.count, blocked.blocks.word, blocked.blocks.can_pass) == (0, Word.TOPOLOGY_AFFINITY, True)
+    assert blocked.blocks.message == "the next would not be aligned: it needs more NUMA nodes"
 
 
 def test_as_many_as_were_asked_for_is_an_answer() -> None:
@@ -137,6 +137,9 @@ def test_the_hints_of_a_pool_that_stands_can_be_weighed_again() -> None:
     assert decision is not None
     assert (decision.outcome, str(decision.pool)) == (Outcome.PINNED, "2,4,8,10")
     assert decision.hints
+    beside = placed_again(world, stands, OTHER.uid)
+    assert beside is not None
+    assert beside.pool.isdisjoint(decision.pool), "what others own is theirs"
     assert placed_again(world, stands, uid(9)) is None
 
 
