@@ -44,7 +44,7 @@ def test_the_first_form_is_read() -> None:  # 7.3
     found = read()
     assert (found.cpu_policy, found.memory_policy, str(found.shared)) == ("static", "Static", "0-1,6-11")
     entry = found.ledger.entries[POD.uid]
-    assert (entry.name, str(entry.cpus), entry.mems) == ("pod-1", "2-5", NodeSet.of([0]))
+    assert (entry.full_name, str(entry.cpus), entry.mems) == ("default/pod-1", "2-5", NodeSet.of([0]))
     assert entry.blocks == (Block(NodeSet.of([0]), "memory", 8 * GIB),)
     assert [(one.name, one.isolation, str(one.cpus), one.kind) for one in entry.containers] == [
         ("seed", Isolation.CONTAINER, "2-4", ContainerKind.INIT),
@@ -67,17 +67,25 @@ def test_a_pod_that_nobody_knows_is_read_without_its_name() -> None:
         "log": Isolation.CONTAINER,
         "seed": Isolation.POD,
     }
+    assert {one.kind for one in entry.containers} == {ContainerKind.APP}
 
 
 def test_without_a_pool_every_set_is_a_slice_and_a_container_with_memory_only_is_the_hosts() -> None:
     cpu = {**CPU, "entries": {POD.uid: {"engine": "2-4"}}, "podEntries": {}}
     memory = {**MEMORY, "entries": {POD.uid: {"log": [BLOCK]}}, "podEntries": {}}
     entry = read(cpu, memory).ledger.entries[POD.uid]
-    assert [(one.name, one.isolation) for one in entry.containers] == [
-        ("engine", Isolation.CONTAINER),
-        ("log", Isolation.HOST),
+    assert [(one.name, one.isolation, str(one.cpus)) for one in entry.containers] == [
+        ("engine", Isolation.CONTAINER, "2-4"),
+        ("log", Isolation.HOST, ""),
     ]
     assert entry.containers[1].blocks == (Block(NodeSet.of([0]), "memory", 8 * GIB),)
+
+
+def test_a_pool_whose_containers_are_not_told_is_read() -> None:
+    cpu, memory = {**CPU, "entries": {}}, {**MEMORY, "entries": {}}
+    assert [str(one.cpus) for one in read(cpu, {**memory, "podEntries": {}}).ledger.entries.values()] == ["2-5"]
+    (bound,) = read({**cpu, "podEntries": {}}, memory).ledger.entries.values()
+    assert (str(bound.cpus), bound.mems) == ("", NodeSet.of([0]))
 
 
 def test_the_memory_file_may_be_absent() -> None:

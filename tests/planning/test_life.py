@@ -175,7 +175,9 @@ class TestEnd:
     def test_a_pod_on_its_way_out_is_not_placed_any_more(self) -> None:
         leaving = replace(ENGINE, deleting=True)
         assert planned(leaving).ledger == Ledger()
-        assert "is being deleted" in decision_of(planned(leaving), leaving).because
+        decision = decision_of(planned(leaving), leaving)
+        assert "is being deleted" in decision.because
+        assert decision.outcome is Outcome.UNMANAGED
         before = planned(ENGINE)
         assert planned(leaving, ledger=before.ledger).ledger == before.ledger
 
@@ -501,6 +503,9 @@ class TestWaiting:
     def test_nothing_is_owed_to_a_pod_that_no_node_like_this_one_could_run(self) -> None:
         absurd, small = pod(app("a"), cpu=10**9, gib=1, number=1), pod(app("a"), cpu=5, gib=1, number=2)
         assert decision_of(planned(absurd, small), small).outcome is Outcome.PINNED
+        all_there_are = pod(app("a"), cpu=10, gib=1, number=1)
+        policy = replace(POLICY, topology_policy=TopologyPolicy.SINGLE_NUMA_NODE)
+        assert word_of(planned(all_there_are, small, policy=policy), small) is Word.NODE_SHARED_POOL_EXHAUSTED
 
     def test_who_was_refused_is_tried_again_when_others_have_taken_theirs(self) -> None:
         """Its first container goes where the next ones find no room, until a smaller pod has taken a CPU there."""

@@ -87,6 +87,9 @@ def test_the_kubelets_word_depends_on_the_policy(policy: TopologyPolicy, word: W
     starved = settled(CPU_STARVED, topology_policy=policy, rules=KUBELET_RULES).starved
     assert starved is not None
     assert starved.word is word
+    shared = settled(CPU_STARVED, topology_policy=policy).starved
+    assert shared is not None
+    assert shared.word is Word.EMPTY_POD_SHARED_POOL, "no hint is impossible where the last slice is shared"
 
 
 def test_memory_is_checked_and_nobody_loses_any() -> None:

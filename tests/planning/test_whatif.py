@@ -85,7 +85,7 @@ def test_one_container_may_be_resized() -> None:
 
 def test_what_the_api_server_would_refuse_is_refused() -> None:
     assert isinstance(too_small := resized(ENGINE, {CPU: 2000}), InvalidPod)
-    assert too_small.message == "2 cpu: its containers ask for 3"
+    assert too_small == InvalidPod("InvalidPod", "2 cpu: its containers ask for 3", ENGINE.full_name, ENGINE.uid)
     assert isinstance(unknown := resized(ENGINE, {CPU: 2000}, "other"), InvalidPod)
     assert unknown.message == "has no container other"
     assert isinstance(poolless := resized(pod(app("a", 2, 1)), {CPU: 2000}), InvalidPod)
@@ -127,6 +127,7 @@ def test_a_pod_that_gets_nothing_of_its_own_never_fits() -> None:
     assert answer.count == 0
     assert answer.blocks is not None
     assert "gets no CPUs of its own" in answer.blocks.message
+    assert (answer.blocks.word, answer.blocks.can_pass) == (Word.UNEXPECTED_ADMISSION, False)
 
 
 def test_the_hints_of_a_pool_that_stands_can_be_weighed_again() -> None:
