@@ -585,6 +585,11 @@ class TestMemory:
         policy = replace(POLICY, rules=replace(POLICY.rules, cpus_without_memory=False))
         assert decision_of(planned(what, policy=policy), what).outcome is Outcome.SHARED
 
+    def test_no_pod_waits_for_memory_that_the_node_does_not_have(self) -> None:
+        policy = replace(POLICY, topology_policy=TopologyPolicy.RESTRICTED)
+        answer = planned(what := pod(app("a"), cpu=2, gib=1000), policy=policy)
+        assert (str(entry_of(answer, what).cpus), decision_of(answer, what).outcome) == ("2,8", Outcome.DEGRADED)
+
     def test_a_pod_that_only_wants_memory_that_cannot_be_had_shares(self) -> None:
         what = replace(asking(ENGINE, 4, 1000), intent=Intent(managed=frozenset({Managed.MEMORY})))
         assert decision_of(planned(what), what).outcome is Outcome.SHARED
@@ -696,6 +701,16 @@ class TestRefusals:
         before = planned(ENGINE)
         after = planned(replace(ENGINE, intent=Intent(isolated="true")), ledger=before.ledger)
         assert entry_of(after, ENGINE) == replace(entry_of(before, ENGINE), isolated=True)
+
+    def test_a_slice_without_a_pool_may_be_isolated_too(self) -> None:
+        what = pod(app("a", 2, 1), intent=Intent(isolated="true", given=frozenset({"isolated"})))
+        assert entry_of(planned(what, policy=CONTAINERS), what).isolated
+
+    def test_of_the_cpus_booted_as_isolated_each_pod_has_its_own(self) -> None:
+        booted = replace(H12, isolated=CpuSet.parse("3-5,9-11"))
+        pods = [pod(app("a"), cpu=2, gib=1, number=number, intent=Intent(isolated="insist")) for number in range(1, 4)]
+        entries = planned(*pods, machine=booted).ledger.entries
+        assert CpuSet.union(entries[one.uid].cpus for one in pods) == booted.isolated
 
     def test_cpus_booted_as_isolated_are_for_pods_that_ask_for_them(self) -> None:  # 9.1
         booted = replace(H12, isolated=CpuSet.parse("2,4,8,10"))
