@@ -547,6 +547,8 @@ def test_a_partition_that_somebody_makes_of_a_pools_container_is_undone(node: Pl
     node.settle(now)
     for file, value in ((File.EXCLUSIVE, "2-3"), (File.PARTITION, "root")):
         node.ground.write(container_path(pod, 1, 0), file, value)
+    drift = verify(node.layout(now), node.held(now), node.topology.online)
+    assert {File.EXCLUSIVE, File.PARTITION} <= {one.file for one in drift}
     assert settled(node, now) == ["pod1/c0.part=member", "pod1/c0.excl="]
 
 
