@@ -602,3 +602,14 @@ def test_a_partition_in_a_pool_that_is_held_by_narrowing_others_is_undone(node: 
     for path in (KUBEPODS, pod, container_path(pod, 1, 0)):
         node.ground.write(path, File.EXCLUSIVE, "2-3")
     assert "pod1/c0.excl=" in settled(node, now)
+
+
+def test_a_qos_slice_keeps_a_pool_that_was_held_by_sets_until_its_partition_stands(node: PlayedNode) -> None:
+    node.reserved = CpuSet.parse("0-1")
+    running(node, 1, "engine", qos=QosClass.BURSTABLE)
+    node.refused = frozenset([uid(1)])
+    now = ledger(pooled(1, "2-5", engine="2-5"))
+    node.settle(now)
+    node.refused = frozenset()
+    writes = settled(node, now)
+    assert writes.index("pod1.part=root") < writes.index("B.cpus=6-15")
