@@ -33,7 +33,7 @@ def choices(room: Room) -> list[NodeSet]:
     return [one for one in sets if room.holds(one)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=700, deadline=None)
 @given(st.lists(rooms(), min_size=1, max_size=3), st.integers(1, 5), st.booleans())
 def test_the_best_that_can_remain_is_found(several: list[Room], size: int, by_distance: bool) -> None:
     nodes = NodeSet.of(NODES)

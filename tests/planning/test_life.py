@@ -752,6 +752,18 @@ class TestRefusals:
         answer = plan(World(H12, POLICY, (what,), devices=devices), NO_LEDGER)
         assert H12.nodes_of(entry_of(answer, what).cpus) == NodeSet.of([1])
 
+    def test_with_align_by_socket_a_socket_is_as_good_as_a_node(self) -> None:  # 4.8
+        """Eight CPUs are free on each of four nodes, which have twenty: twelve would have fit on one."""
+        full = Policy(
+            CpuSet.parse("0-5,10-15,20-25,30-35,40-45,50-55,60-65,70-75"),
+            TopologyPolicy.RESTRICTED,
+            memory_policy=MemoryPolicy.NONE,
+        )
+        what = pod(app("a"), cpu=12, gib=8)
+        assert word_of(planned(what, machine=W80, policy=full), what) is Word.TOPOLOGY_AFFINITY
+        policy = replace(full, cpu_options=frozenset({CpuOption.ALIGN_BY_SOCKET}))
+        assert W80.nodes_of(entry_of(planned(what, machine=W80, policy=policy), what).cpus) == NodeSet.of([0, 1])
+
     @pytest.mark.parametrize(
         ("closest", "nodes"),
         [pytest.param(False, [0, 1], id="lowest"), pytest.param(True, [0, 2], id="3.4-closest")],
