@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from pinfold.cgroups.paths import CgroupPath
 from pinfold.cpuset import CpuSet
 from pinfold.pods.model import QosClass
 from pinfold.sources.apiserver import ApiServerPods, Timing
@@ -71,6 +72,34 @@ def test_a_pod_whose_cgroup_appears_before_the_watch_tells_of_it_is_asked_for(
         bench.turn()
     assert len(server.asked("list")) == 3, "is asked for once"
     assert all(one.healthy for one in agent.sources.health())
+
+
+def test_a_turn_gives_way_to_a_pod_that_comes_amid_its_writes(
+    bench: Bench, server: LocalApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = bench.start()
+    server.put_pod(on_node(pod(1, 4, engine=3)))
+    until(agent.sources.has_newcomers, "the watch tells of a pod")
+    bench.appear(1)
+    written, write = [], bench.fs.write
+
+    def meet(path: CgroupPath, file: str, value: str) -> None:
+        write(path, file, value)
+        written.append(file)
+        if len(written) == 1:
+            server.put_pod(on_node(pod(2, 4)))
+            until(agent.sources.has_newcomers, "the watch tells of another")
+
+    monkeypatch.setattr(bench.fs, "write", meet)
+    with capture_logs() as log:
+        agent.reconcile()
+        assert len(written) == 1, "the next turn decides on him before it goes on"
+        bench.appear(2)
+        assert pinned(bench, 1)()
+        assert pinned(bench, 2)()
+    assert bench.fs.world.effective(pod_path(1, QosClass.GUARANTEED)) == bench.status(1).pool
+    assert {one["event"] for one in log}.isdisjoint({"cpuset.drifted", "cpuset.unmended"}), "what was left is no drift"
+    assert not bench.turn().counters.repaired
 
 
 def test_a_refusal_is_a_warning_in_the_kubelets_word(bench: Bench, server: LocalApiServer) -> None:

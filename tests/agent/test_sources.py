@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pinfold.agent.sources import SourceError, Sources
+from pinfold.agent.servers import SourceError
+from pinfold.agent.sources import Sources
 from pinfold.config import Config, config_of
 
 

@@ -153,7 +153,7 @@ class Chronicle:
                 self._tell_drift(one, _name(names, one.pod))
             if (one.path, one.file) not in places:
                 repaired[one.cause.value] = repaired.get(one.cause.value, 0) + 1
-        residual = frozenset(enforced.drift) & (self._residual if enforced.overwritten else frozenset(enforced.drift))
+        residual = frozenset(enforced.drift) & (self._residual if enforced.is_cut_short else frozenset(enforced.drift))
         for one in sorted(residual - self._residual, key=lambda drift: (drift.path, drift.file)):
             if one.path in fought:
                 continue

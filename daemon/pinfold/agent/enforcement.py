@@ -87,8 +87,14 @@ class Enforced:
     """What still differs."""
     overwritten: bool = False
     """Somebody else wrote meanwhile, so that no refusal is believed: the rest was left for the next turn."""
+    gave_way: bool = False
+    """The rest was left for the next turn, which comes at once."""
     hidden_tasks: bool = False
     """Tasks in the root cgroup that cannot be kept off the pools, since their PIDs are not visible."""
+
+    @property
+    def is_cut_short(self) -> bool:
+        return self.overwritten or self.gave_way
 
     def count(self, result: Result) -> int:
         return sum(outcome.result is result for outcome in self.outcomes)
@@ -179,14 +185,16 @@ class NodeCgroups:
         kept: Kept,
         commit: Callable[[Kept], None],
         written: Callable[[], None] = lambda: None,
+        gives_way: Callable[[], bool] = lambda: False,
     ) -> Enforced:
         """Make *ledger* true, which is *layout* as things are now; *kept* is what is on disk.
 
         *commit* puts on disk what is about to be replaced; where it raises, nothing has been written yet. *written* is
-        called between the writes and the look at what came of them.
+        called between the writes and the look at what came of them. Where this *gives way*, the rest of the writes is
+        left: after each of them all promises hold.
         """
         outcomes: tuple[Outcome, ...] = ()
-        bound, overwritten = kept.tasks, False
+        bound, overwritten, gave_way = kept.tasks, False, False
         if are_lost(node.held) and (ledger.entries or node.found):
             commit(replace(kept, files=node.found))
             with suppress(CgroupError):  # what is still lost afterwards is told as drift
@@ -207,9 +215,11 @@ class NodeCgroups:
             kept = replace(kept, files=node.found, tasks={**going, **after})
             commit(kept)
             self._tasks.bind({task: (cpus & held[task]) or cpus for task, cpus in masks.items()})
-            done = execute(writes, self.fs)
+            done = execute(writes, self.fs, gives_way)
+            gave_way = len(done) < len(writes)
             self.known.wrote(done)
-            self._tasks.bind(masks)  # what widens comes last: the CPUs are nobody else's by now
+            if not gave_way:
+                self._tasks.bind(masks)  # what widens comes last: the CPUs are nobody else's by now
             bound = after
             if not writes:
                 break
@@ -217,13 +227,13 @@ class NodeCgroups:
             written()
             before = node.held
             node = self.look(node.tree, ledger, node.topology, node.found, node.names, node.refused)
-            if overwritten := _overwritten(layout, before, done, node.held):
+            if (overwritten := _overwritten(layout, before, done, node.held)) or gave_way:
                 break
             node = replace(node, refused=node.refused | _refused(done, node))
             layout = wanted(node, ledger, node_shared)
         drift = verify(layout, node.held, node.topology.online)
         hidden = layout.shrunk and self._tasks.hidden
-        return Enforced(node, kept, layout, outcomes, drift, overwritten, hidden)
+        return Enforced(node, kept, layout, outcomes, drift, overwritten, gave_way, hidden)
 
     def _weighed(self, node: Node, layout: Layout) -> Node:
         """*node* with what those use by now whose memory nodes are to change: memory grows without a word.

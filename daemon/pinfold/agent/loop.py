@@ -104,6 +104,8 @@ class Agent:
         self._irqs = Irqs(config.irq_guard, guard)
         self._due = False
         """The timer rang: look at what may have changed without a ring."""
+        self._left: set[tuple[CgroupPath, File]] = set()
+        """What the last turn did not come to write, since a pod came that it had not decided on."""
         self._refused_at: dict[PodUid, float] = {}
         self._look_at_s = float("inf")
         """When the next turn is due though nothing rings."""
@@ -313,7 +315,7 @@ class Agent:
         layout = wanted(node, decided.ledger, decided.node_shared)
         unmade = verify(layout, node.held, topology.online)
         made = self._layout if unmade else Layout()  # what differs from that, others wrote
-        differs = _places(verify(made, node.held, topology.online))
+        differs = _places(verify(made, node.held, topology.online)) - self._left
         drifted = [one for one in unmade if (one.path, one.file) in differs]
         known = view.full_names
         promised = promises(node, decided.ledger, self._newcomers.waiting)
@@ -339,8 +341,10 @@ class Agent:
             self._cgroups.known.stir(self.sources.stirred())
 
         enforced = self._cgroups.enforce(
-            node, decided.ledger, decided.node_shared, layout, self._books.kept, commit, written
+            *(node, decided.ledger, decided.node_shared, layout, self._books.kept, commit, written),
+            self.sources.has_newcomers,
         )
+        self._left = _places(enforced.drift) if enforced.gave_way else set()
         self._narrowing.settled(standing)
         self._newcomers, confined, amid = self._newcomers.verified(
             promised, unmade, enforced.drift, self._was_too_early, self._now()
@@ -354,7 +358,7 @@ class Agent:
             uid: self._refused_at.get(uid, began) for uid in enforced.node.refused if uid not in contested
         }
         self._look_at_s = min((at + RETRY_S for at in self._refused_at.values()), default=float("inf"))
-        if enforced.overwritten and not self._fights.patience.muted:
+        if enforced.is_cut_short and not self._fights.patience.muted:
             self._look_at_s = min(self._look_at_s, self._clock() + QUIET_S)
         self._go_on_beside(enforced, drifted)
         self._spare(decided.ledger, save)

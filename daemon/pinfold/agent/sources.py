@@ -1,30 +1,27 @@
 """All sources of one node behind one selector: what rings, and the newest picture of what each of them watches."""
 
-import os
 import selectors
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from pinfold.agent.naming import Naming
+from pinfold.agent.servers import SourceError, api_server, kubelet
 from pinfold.agent.view import near_device
 from pinfold.cgroups.known import Stirred
 from pinfold.cgroups.paths import CgroupPath, File, below, parent
 from pinfold.config import Config
 from pinfold.cpuset import NodeSet
-from pinfold.errors import PinfoldError
 from pinfold.planning.planner import own_device
 from pinfold.pods.model import InvalidPod, Pod, PodUid
 from pinfold.pods.reader import read_pod, read_pods
 from pinfold.report.snapshot import SourceHealth
 from pinfold.sources.apiserver import ApiServerPods
 from pinfold.sources.cgroup_events import CgroupEvents, Change, Changes, Happening
-from pinfold.sources.client import SERVICE_ACCOUNT, ApiServer
 from pinfold.sources.first_writes import FirstWrites
 from pinfold.sources.inotify import InotifyLimitError
-from pinfold.sources.kubelet import KubeletPods
 from pinfold.sources.kubelet_config import KubeletConfig
 from pinfold.sources.kubelet_devices import device_nodes
 from pinfold.sources.kubelet_events import KubeletEvents
@@ -42,10 +39,6 @@ _FILES = frozenset(File) - {File.PROCS, File.MEMORY_CURRENT}
 _Read = tuple[tuple[Pod, ...], tuple[InvalidPod, ...]]
 
 
-class SourceError(PinfoldError):
-    """No source of pods is configured, or one cannot be asked at all."""
-
-
 class Sources:
     """Raises PinfoldError where no pods can be asked for. What should ring and cannot is reported: the timer serves."""
 
@@ -55,9 +48,9 @@ class Sources:
         self._sysfs_root = Path(config.sysfs_root)
         self._kubelet_root = Path(config.sources.kubelet.root_dir)
         self._manifests = Manifests(Path(path)) if (path := config.sources.manifests.path) else None
-        self.server = _api_server(config)
+        self.server = api_server(config)
         self._api = ApiServerPods(self.server, config.node_name, self.wakeup.wake) if self.server else None
-        self._kubelet = _kubelet(config, self.wakeup.wake)
+        self._kubelet = kubelet(config, self.wakeup.wake)
         if not (self._manifests or self._api or self._kubelet):
             raise SourceError(
                 "no source of pods: set sources.apiServer.kubeconfig, run in a cluster, or name --manifests DIR."
@@ -95,6 +88,8 @@ class Sources:
         self.objects: Objects = ()
         """What the last `pods` were read from."""
         self._read: tuple[tuple[Pods, ...], _Read] = ((), ((), ()))
+        self._of_api = Pods()
+        """What the API server had told at the last look."""
         self._pods: dict[str, tuple[object, Pod | InvalidPod]] = {}
         """Where an object came from → it, and what was made of it."""
         self._selector = selectors.DefaultSelector()
@@ -211,6 +206,12 @@ class Sources:
             self._read = (pictures, (pods, (*faults, *invalid)))
         return self._read[1]
 
+    def has_newcomers(self) -> bool:
+        """Whether the API server has told of a pod that the last `pods` did not give."""
+        if self._api is None or (now := self._api.picture) is self._of_api:
+            return False
+        return not now.objects.keys() <= self._of_api.objects.keys()
+
     def devices(self, pods: Iterable[Pod]) -> dict[str, NodeSet]:
         """The devices that *pods* want to be near → their NUMA nodes, of those that are there."""
         wanted = [(pod.uid, name) for pod in pods if (name := near_device(pod))]
@@ -316,7 +317,7 @@ class Sources:
 
     def _pictures(self) -> Iterator[tuple[str, Pods]]:
         """Of two that know one pod equally well, the earlier is believed."""
-        pods = self._api.picture if self._api else Pods()
+        pods = self._of_api = self._api.picture if self._api else Pods()
         if self._kubelet:
             away = not (self._api and pods.synced and self._api.health.away_since is None)
             yield KUBELET, self._kubelet_only(self._kubelet.picture, pods, away=away)
@@ -377,26 +378,3 @@ def _shown(raw: Mapping[str, object], uid: str) -> str:
     metadata = raw.get("metadata")
     name = f"{metadata.get('namespace')}/{metadata.get('name')}" if isinstance(metadata, Mapping) else uid
     return ascii(name[:200])[1:-1]
-
-
-def _api_server(config: Config) -> ApiServer | None:
-    """None where it is switched off, or ``auto`` and nothing names one."""
-    source = config.sources.api_server
-    inside = "KUBERNETES_SERVICE_HOST" in os.environ
-    if source.enabled is False or (source.enabled == "auto" and not (source.kubeconfig or inside)):
-        return None
-    if not config.node_name:
-        raise SourceError("the API server is to be asked for this node's pods, but nodeName is not set. Set NODE_NAME.")
-    return ApiServer.from_kubeconfig(Path(source.kubeconfig)) if source.kubeconfig else ApiServer.in_cluster()
-
-
-def _kubelet(config: Config, wake: Callable[[], None]) -> KubeletPods | None:
-    source = config.sources.kubelet
-    if not source.enabled:
-        return None
-    own = Path(source.root_dir) / "pki/kubelet.crt"
-    is_itself = not source.ca_file and own.is_file()
-    trust = own if is_itself else Path(source.ca_file or SERVICE_ACCOUNT / "ca.crt")
-    kubeconfig = Path(path) if (path := config.sources.api_server.kubeconfig) else None
-    server = ApiServer.at_kubelet(source.address, trust, "" if is_itself else config.node_name, kubeconfig)
-    return KubeletPods(server, wake, config.cpu_manager_reconcile_period)

@@ -3,7 +3,7 @@
 The kernel is handed in, so that whoever wants to see each write, or to die after one, wraps it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -42,9 +42,12 @@ class Outcome:
     errno: int = 0
 
 
-def execute(writes: Iterable[Write], kernel: Kernel) -> tuple[Outcome, ...]:
+def execute(
+    writes: Iterable[Write], kernel: Kernel, gives_way: Callable[[], bool] = lambda: False
+) -> tuple[Outcome, ...]:
     """Carry out *writes* in their order. A refusal is an outcome; afterwards read what is held and order anew.
 
+    Before each but the first it is asked whether it *gives way*: then the rest is left, and has no outcome.
     After a refusal the rest goes on without the same pod's writes, without those to the same file, which build on the
     refused one, and without those of the same CPUs: whoever was to leave them is still there.
     """
@@ -52,6 +55,8 @@ def execute(writes: Iterable[Write], kernel: Kernel) -> tuple[Outcome, ...]:
     stopped: set[PodUid | tuple[CgroupPath, File]] = set()
     stuck = CpuSet()
     for write in writes:
+        if outcomes and gives_way():
+            break
         if write.pod in stopped or (write.path, write.file) in stopped or not stuck.isdisjoint(write.touched):
             outcome = Outcome(write, Result.SKIPPED, "an earlier write was refused")
         else:

@@ -1,0 +1,38 @@
+"""The servers that know this node's pods, as the configuration names them."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from pinfold.config import Config
+from pinfold.errors import PinfoldError
+from pinfold.sources.client import SERVICE_ACCOUNT, ApiServer
+from pinfold.sources.kubelet import KubeletPods
+
+
+class SourceError(PinfoldError):
+    """No source of pods is configured, or one cannot be asked at all."""
+
+
+def api_server(config: Config) -> ApiServer | None:
+    """None where it is switched off, or ``auto`` and nothing names one. Raises SourceError."""
+    source = config.sources.api_server
+    inside = "KUBERNETES_SERVICE_HOST" in os.environ
+    if source.enabled is False or (source.enabled == "auto" and not (source.kubeconfig or inside)):
+        return None
+    if not config.node_name:
+        raise SourceError("the API server is to be asked for this node's pods, but nodeName is not set. Set NODE_NAME.")
+    return ApiServer.from_kubeconfig(Path(source.kubeconfig)) if source.kubeconfig else ApiServer.in_cluster()
+
+
+def kubelet(config: Config, wake: Callable[[], None]) -> KubeletPods | None:
+    """None where it is not to be asked."""
+    source = config.sources.kubelet
+    if not source.enabled:
+        return None
+    own = Path(source.root_dir) / "pki/kubelet.crt"
+    is_itself = not source.ca_file and own.is_file()
+    trust = own if is_itself else Path(source.ca_file or SERVICE_ACCOUNT / "ca.crt")
+    kubeconfig = Path(path) if (path := config.sources.api_server.kubeconfig) else None
+    server = ApiServer.at_kubelet(source.address, trust, "" if is_itself else config.node_name, kubeconfig)
+    return KubeletPods(server, wake, config.cpu_manager_reconcile_period)
