@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.bundle and (options.pods or options.ledger or options.config):
             top.error("plan: a bundle has its own pods, ledger and configuration: change them with --add and --set")
     try:
-        _spare_time(options.command)
+        if options.command != "run":
+            gc.disable()  # it ends before there is much to collect
         command = importlib.import_module(f"pinfold.cli.{options.command}")
         ended: int = command.main(options)
         sys.stdout.flush()
@@ -46,13 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return ended
-
-
-def _spare_time(command: str) -> None:
-    """What the libraries do at their import that a command does not need."""
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else it reads the metadata of all that is installed
-    if command != "run":
-        gc.disable()  # a command ends before there is much to collect
 
 
 def parser() -> argparse.ArgumentParser:

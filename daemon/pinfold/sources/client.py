@@ -4,10 +4,8 @@ Only ``Configuration`` and ``ApiClient``: typed models raise on pods that the AP
 ``Watch`` hides a 410 (kubernetes 37.0.2). Nothing of ``kubernetes`` is imported before a connection is asked for.
 """
 
-import importlib.util
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from pinfold import __version__
 from pinfold.errors import PinfoldError
+from pinfold.sources.official import import_client
 
 if TYPE_CHECKING:
     from kubernetes.client.configuration import Configuration
@@ -82,7 +81,6 @@ class ApiServer:
     """Asks one API server, or one kubelet, from any thread."""
 
     def __init__(self, configuration: "Configuration") -> None:
-        _without_extras()
         from kubernetes.client.api_client import ApiClient
 
         configuration.keep_alive = True
@@ -181,22 +179,8 @@ class ApiServer:
         self._client.close()  # type: ignore[no-untyped-call]
 
 
-def _without_extras() -> None:
-    """Have modules of ``kubernetes`` imported one by one.
-
-    Its packages would import all that they have: OAuth, requests, websockets, 10 MiB that nothing here uses.
-    """
-    for name in ("kubernetes", "kubernetes.config", "kubernetes.utils"):
-        spec = importlib.util.find_spec(name) if name not in sys.modules else None
-        if spec:
-            package = sys.modules[name] = importlib.util.module_from_spec(spec)
-            package.__path__ = list(spec.submodule_search_locations or ())
-            if outer := name.rpartition(".")[0]:
-                setattr(sys.modules[outer], name.rpartition(".")[2], package)
-
-
 def _of_account(account: Path, environment: Mapping[str, str]) -> "Configuration":
-    _without_extras()
+    import_client()
     from kubernetes.client.configuration import Configuration
     from kubernetes.config.config_exception import ConfigException
     from kubernetes.config.incluster_config import InClusterConfigLoader
@@ -214,7 +198,7 @@ def _of_account(account: Path, environment: Mapping[str, str]) -> "Configuration
 def _of_kubeconfig(path: Path) -> "Configuration":
     import yaml
 
-    _without_extras()
+    import_client(oauth=_names_provider(path))
     from kubernetes.client.configuration import Configuration
     from kubernetes.config.config_exception import ConfigException
     from kubernetes.config.kube_config import load_kube_config
@@ -229,6 +213,14 @@ def _of_kubeconfig(path: Path) -> "Configuration":
     except (TypeError, ValueError, KeyError, AttributeError) as error:  # the loader takes the shape for granted
         raise ApiServerError(f"{path} is no kubeconfig: {error!r}") from error
     return configuration
+
+
+def _names_provider(path: Path) -> bool:
+    """Whether somebody in a kubeconfig gets his token by OAuth; true too where the file cannot be read by itself."""
+    try:
+        return b"auth-provider" in path.read_bytes()
+    except OSError:
+        return True
 
 
 def _cause(error: Exception) -> str:
