@@ -107,6 +107,29 @@ def test_a_program_that_begins_amid_the_writes_is_late_whichever_came_first(
     assert late(bench.turn().counters) == (0, 1), "it is told once"
 
 
+def test_a_program_that_begins_amid_a_turn_that_leaves_it_unconfined_is_late_though_the_next_finds_it_confined(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.put(named(pod(1, 4, engine=3)))
+    bench.appear(1)
+    (engine,) = (one for one in bench.status(1).containers if one.name == "engine")
+    begin(bench, ENGINE)
+    write = bench.fs.write
+
+    def and_it_is_undone(path: CgroupPath, file: str, value: str) -> None:
+        write(path, file, value)
+        if path == ENGINE and file == File.CPUS:
+            bench.fs.running.add(ENGINE)
+            write(path, file, "0-15")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.fs, "write", and_it_is_undone)
+        assert bench.agent
+        bench.agent.reconcile()
+    bench.fs.write(ENGINE, File.CPUS, str(engine.cpus))
+    assert late(bench.turn().counters) == (0, 1)
+
+
 def test_a_program_that_runs_before_its_pod_is_known_is_outside_its_pool(bench: Bench) -> None:
     """The watch lags: until then its cgroup is in the node shared pool."""
     bench.appear(1)

@@ -11,7 +11,8 @@ from pinfold.pods.model import PodUid, QosClass
 from pinfold.report.snapshot import Mode
 from tests.agent.bench import Bench, pod
 from tests.agent.test_api_server import on_node, pinned
-from tests.apiserver.certificates import needs_openssl, server_context
+from tests.apiserver.certificates import server_context
+from tests.apiserver.marks import needs_openssl
 from tests.apiserver.server import LocalApiServer
 from tests.apiserver.waiting import until
 from tests.cgroups.node import pod_path

@@ -200,14 +200,19 @@ def test_one_whose_program_runs_already_is_told_so(tree: Tree, ran_on: str, late
     assert tree.narrowing.was_in_time(ENGINE) == (late is None)
 
 
-def test_one_that_a_cgroup_above_keeps_from_its_slice_is_not_in_time(tree: Tree) -> None:
-    """Its pod is kept off the pools still; the loop mends that, and judges."""
+@pytest.mark.parametrize("runs", [False, True], ids=["not-yet", "runs"])
+def test_one_that_a_cgroup_above_keeps_from_its_slice_is_not_in_time(tree: Tree, runs: bool) -> None:
+    """Its pod is kept off the pools still; the loop mends that, and judges whom it still finds outside."""
     tree.fs.above = CpuSet.parse("0-1,6-15")
+    if runs:
+        tree.running.add(ENGINE)
     tree.narrowing.decided(STANDING)
     tree.make(ENGINE, "engine", controlled=False)
     (tree.mount / ENGINE / "cpuset.cpus.effective").write_text("0-1,6-15")
     tree.enable(ENGINE)
-    assert not taken(tree, 1)[0].is_confined
+    (one,) = taken(tree, 1)
+    assert not one.is_confined
+    assert one.late == (Late(uid(1), "engine", outside_pool=True) if runs else None)
     assert not tree.narrowing.was_in_time(ENGINE)
 
 

@@ -1,13 +1,8 @@
 """Certificates for tests, by openssl: each vouches for itself."""
 
-import shutil
 import ssl
 import subprocess
 from pathlib import Path
-
-import pytest
-
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
 
 
 def made(directory: Path, name: str, stem: str = "tls") -> tuple[Path, Path]:

@@ -6,6 +6,6 @@ who was born outside, `life` does to running pods what happens to them in a clus
 own and is told nothing by any of these: it finds pods at an API server, in the cgroup tree and in the bundles.
 """
 
-PACKAGES = ("containerd", "crun", "libstdc++6", "runc")
+PACKAGES = ("containerd", "crun", "libstdc++6", "openssl", "runc")
 WHEELS = ("container-runtime-interface-api>=2,<3",)
 """What the guest needs beside its own packages."""

@@ -10,7 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 from tests.apiserver import Drop, Fault, Garbage, Hang, LocalApiServer, Refuse, Slow
-from tests.apiserver.certificates import needs_openssl, server_context
+from tests.apiserver.certificates import server_context
+from tests.apiserver.marks import needs_openssl
 from tests.apiserver.waiting import DEADLINE_S, until
 from tests.sources.specimens import pod, uid
 

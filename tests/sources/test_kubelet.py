@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 from tests.apiserver import Drop, Garbage, LocalApiServer, Refuse
-from tests.apiserver.certificates import made, needs_openssl, server_context
+from tests.apiserver.certificates import made, server_context
 from tests.apiserver.faults import Fault
+from tests.apiserver.marks import needs_openssl
 from tests.apiserver.waiting import until
 from tests.sources.specimens import pod, uid
 

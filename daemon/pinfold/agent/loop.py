@@ -302,7 +302,7 @@ class Agent:
         for one in self._narrowing.taken():
             path, value = one.newborn.path, str(one.newborn.cpus)
             self._books.kept = replace(self._books.kept, files=narrowed(self._books.kept.files, path, value))
-            if one.is_confined:
+            if one.is_confined or one.late:
                 self._newcomers, late = self._newcomers.narrowed(one.newborn, one.seen_at, one.written_at, one.late)
                 self._chronicle.started([late] if late else [], view.full_names)
 

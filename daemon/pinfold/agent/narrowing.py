@@ -194,7 +194,7 @@ class Narrowing:
             is_confined = newborn.is_promised and self._effective(path) <= newborn.cpus
             if newborn.is_promised:
                 del self._waiting[path]
-                late = self._late(newborn, before) if is_confined else None
+                late = self._late(newborn, before)
                 self._narrowed[path] = is_confined and late is None
             self._done.put(Narrowed(newborn, seen_at, written_at, late, is_confined))
         if len(self._narrowed) > 2 * _REMEMBERED:

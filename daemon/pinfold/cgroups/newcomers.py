@@ -237,10 +237,11 @@ class Newcomers:
     ) -> tuple["Newcomers", list[Confined], list[Late]]:
         """Who is confined now: no CPUs of his drift *after* the writes. Who was so *before*, too, is not measured.
 
-        Whose program began amid the writes is late, whichever came first.
+        Whose program began amid the writes is late, whichever came first, confined now or not.
         """
-        waiting, confined, judged = dict(self.waiting), [], dict[CgroupPath, Judged]()
+        waiting, confined = dict(self.waiting), []
         amid = {path: late for path, late in self.unstarted.items() if path in waiting and has_run(path)}
+        judged = {path: Judged(late.pod, True) for path, late in amid.items()}
         unconfined, drifting = ({one.path for one in drift if one.file in _CPUS} for drift in (before, after))
         for path, one in self.waiting.items():
             if path not in promises or path in drifting:
@@ -251,8 +252,7 @@ class Newcomers:
                 scope = Scope.CONTAINER if promises[path].container else Scope.POD
                 after_s = {phase: at - one.created_at for phase, at in {**one.reached, Phase.VERIFIED: now}.items()}
                 confined.append(Confined(scope, after_s))
-        late = [one for path, one in amid.items() if path in judged]
-        return replace(self._judging(judged), waiting=waiting, unstarted={}), confined, late
+        return replace(self._judging(judged), waiting=waiting, unstarted={}), confined, list(amid.values())
 
     def _is_judged(self, path: CgroupPath) -> bool:
         return container(path).id in self.judged
