@@ -31,10 +31,12 @@ BOOT = (
     "console=ttyS0 loglevel=4 oops=panic panic=-1 mitigations=off nokaslr no_timer_check random.trust_cpu=on audit=0"
     " rdinit=/init cryptomgr.notests initcall_blacklist=jent_mod_init,load_system_certificate_list,init_encrypted"
 )
+BOOT_S = 240.0
+"""How long a machine may take until its command begins: 12 s, where nothing else runs."""
 
 
 class _BootError(BenchError):
-    """The kernel did not come up: in one boot of a hundred or so the emulator trips it."""
+    """The guest did not come up: in one boot of a hundred or so the emulator trips it, or hangs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,8 @@ def _follow(argv: list[str], scratch: Path, timeout_s: float, *, echo: bool, tty
             if vm.stdout:
                 waiting.register(vm.stdout, selectors.EVENT_READ, output)
             while not (ended := re.search(rb"exit (\d+)\r?\n", said)):
-                for ready, _ in waiting.select(max(0.0, deadline - time.monotonic())):
+                end = deadline if began_s is not None else min(deadline, began + BOOT_S)
+                for ready, _ in waiting.select(max(0.0, end - time.monotonic())):
                     if not (chunk := os.read(ready.fd, 65536)) and ready.data is said:
                         raise (_BootError if began_s is None else BenchError)("the machine went away")
                     ready.data.extend(chunk)
@@ -190,6 +193,8 @@ def _follow(argv: list[str], scratch: Path, timeout_s: float, *, echo: bool, tty
                     began_s = time.monotonic() - began
                 if time.monotonic() > deadline:
                     break
+                if began_s is None and time.monotonic() > began + BOOT_S:
+                    raise _BootError("the machine hung while it booted")
     finally:
         vm.kill()
         rest, _ = vm.communicate()
