@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pinfold.agent.showing import APPEARS_WITHIN_S
+from pinfold.cgroups.paths import File
 from pinfold.cpuset import CpuSet, NodeSet
 from pinfold.planning.reasons import Outcome
 from pinfold.pods.model import QosClass
@@ -15,7 +16,7 @@ from pinfold.report.snapshot import Mode
 from pinfold.state import FILE
 from tests.agent.bench import Bench, pod
 from tests.cgroups.node import container_path, pod_path, uid
-from tests.cpuset_model import KERNELS
+from tests.cpuset_model import KERNELS, V6_1
 from tests.sysfs_writer import write_machine
 
 
@@ -65,6 +66,23 @@ def test_nobody_else_runs_on_a_pool(bench: Bench) -> None:
     pool = bench.status(1).pool
     assert bench.fs.world.allowed("pause-1") <= pool
     assert bench.fs.world.allowed("system.slice").isdisjoint(pool)
+
+
+@pytest.mark.parametrize("bench", [V6_1], indirect=True, ids=str)
+def test_an_unmanaged_pod_that_somebody_made_an_invalid_partition_is_kept_off_the_pools_too(bench: Bench) -> None:
+    """It is confined to its set as a member is."""
+    bench.appear(2)
+    theirs = pod_path(2, QosClass.GUARANTEED)
+    bench.put(pod(1, 4))
+    bench.appear(1)
+    bench.start()
+    bench.turn()
+    bench.fs.write(theirs, File.PARTITION, "root")
+    bench.fs.write(theirs, File.CPUS, "0-15")
+    pool = bench.status(1).pool
+    assert "invalid" in (bench.fs.read(theirs, File.PARTITION) or "")
+    assert pool
+    assert bench.fs.world.effective(theirs).isdisjoint(pool)
 
 
 @pytest.mark.parametrize("node", [0, 1])

@@ -6,6 +6,7 @@ So the cgroups beside the way, the QoS slices and the pods are narrowed; user ta
 
 from collections.abc import Container, Iterator, Mapping
 
+from pinfold.cgroups.held import CpusetState
 from pinfold.cgroups.layout import Node, Piece, Want, container_sets, slice_sets
 from pinfold.cgroups.paths import CgroupPath, parent
 from pinfold.cgroups.tree import PodCgroup
@@ -52,7 +53,8 @@ def pods_narrowed(
         yield path, _kept_off(rooms[path] | below)
     mixed = {node.tree.kubepods, *map(parent, pools)}
     for path in (pod.path for pod in node.tree.pods.values()):
-        if parent(path) in mixed and path not in partitioned and not node.is_theirs(path):
+        is_valid = node.held.get(path, CpusetState()).is_partition  # else it is confined to its set like a member
+        if parent(path) in mixed and path not in partitioned and not (is_valid and node.is_theirs(path)):
             yield path, _kept_off(_narrowed(node, path, rooms[parent(path)]))
 
 
