@@ -10,7 +10,7 @@ from tests.vm.machine import LATE, Completed
 
 
 def follow(script: str, scratch: Path, timeout_s: float = 60) -> Completed:
-    """*script* is given the third serial port as the last but two of its arguments."""
+    """*script* finds the third serial port in its second argument, as QEMU does: ``SAID`` takes it out."""
     return machine._follow(["sh", "-c", script, "sh"], scratch, timeout_s, echo=False, tty=False)
 
 
