@@ -1,6 +1,7 @@
 """Containers that are narrowed as soon as their cgroups appear: real inotify, real files, a directory for the tree."""
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -58,6 +59,11 @@ class Fs(Cgroupfs):
         self.mount = mount
         self.above = CpuSet.parse("0-15")
 
+    def read(self, path: CgroupPath, file: str) -> str | None:
+        """A cgroup has this file as soon as it is there."""
+        text = super().read(path, file)
+        return "populated 0" if (file, text) == (File.EVENTS, None) and (self.mount / path).is_dir() else text
+
     def write(self, path: CgroupPath, file: str, value: str) -> None:
         super().write(path, file, value)
         effective = self.mount / path / File.CPUS_EFFECTIVE
@@ -92,6 +98,14 @@ class Tree:
     def enable(self, path: CgroupPath) -> None:
         """Its cpuset files appear a moment after it does."""
         (self.mount / path / "cpuset.cpus").touch()
+
+    def empty(self, path: CgroupPath) -> None:
+        """As systemd does to a scope that it starts, before its first process is there."""
+        (self.mount / path / File.CPUS_EFFECTIVE).write_text("0-15")
+        os.truncate(self.mount / path / File.CPUS, 0)
+
+    def populate(self, path: CgroupPath) -> None:
+        (self.mount / path / File.EVENTS).write_text("populated 1\nfrozen 0\n")
 
     def cpus(self, path: CgroupPath) -> str:
         return (self.mount / path / "cpuset.cpus").read_text().strip()
@@ -134,7 +148,7 @@ def test_a_container_of_a_pod_that_owns_cpus_gets_its_slice_when_its_cgroup_appe
 
 
 def test_whoever_no_bundle_names_runs_where_its_pod_shares(tree: Tree) -> None:
-    tree.narrowing.decided(STANDING)
+    tree.narrowing.decided(replace(STANDING, names={}))
     tree.make(PROXY)
     until(lambda: tree.cpus(PROXY) == "5")
     assert taken(tree, 1)[0].newborn.name == ""
@@ -225,6 +239,51 @@ def test_whoever_was_in_time_was_so_though_it_is_gone(tree: Tree) -> None:
     tree.make(PROXY, "proxy")
     until(lambda: tree.cpus(PROXY) == "5")
     assert tree.narrowing.was_in_time(ENGINE)
+
+
+@pytest.mark.parametrize("by", ["thread", "loop"])
+@pytest.mark.parametrize("began", [False, True], ids=["in-time", "late"])
+def test_what_is_emptied_before_its_first_process_comes_is_written_again(tree: Tree, by: str, began: bool) -> None:
+    tree.narrowing.decided(STANDING)
+    tree.make(ENGINE, "engine")
+    until(lambda: tree.cpus(ENGINE) == "2-4")
+    if by == "loop":
+        tree.narrowing.settled(standing(ENGINE))
+    taken(tree, 1)
+    for _ in range(3):
+        if began:
+            tree.running.add(ENGINE)
+        tree.empty(ENGINE)
+        until(lambda: tree.cpus(ENGINE) == "2-4")
+        (one,) = taken(tree, 1)
+        assert one.late == (Late(uid(1), "engine", outside_pool=True) if began else None)
+        assert tree.narrowing.was_in_time(ENGINE) is not began
+
+
+def test_one_that_the_loop_narrowed_first_is_written_again_when_it_is_emptied(tree: Tree) -> None:
+    tree.narrowing.decided(standing())
+    tree.make(PROXY, "proxy")  # the thread is there
+    until(lambda: tree.cpus(PROXY) == "5")
+    named = replace(standing(PROXY, ENGINE), names={container_id(1, 1): "engine"})  # by its pod's status
+    tree.narrowing.decided(named)
+    tree.narrowing.settled(named)
+    tree.make(ENGINE, controlled=False)
+    (tree.mount / ENGINE / File.CPUS).write_text("2-4\n")
+    tree.empty(ENGINE)
+    until(lambda: tree.cpus(ENGINE) == "2-4")
+
+
+def test_one_with_a_process_is_watched_no_more(tree: Tree) -> None:
+    tree.narrowing.decided(STANDING)
+    tree.make(ENGINE, "engine")
+    taken(tree, 1)
+    tree.populate(ENGINE)
+    tree.make(PROXY, "proxy")
+    taken(tree, 1)
+    tree.empty(ENGINE)
+    tree.empty(PROXY)
+    until(lambda: tree.cpus(PROXY) == "5")
+    assert tree.cpus(ENGINE) == ""
 
 
 def test_a_pod_that_appears_later_is_watched_at_once(tree: Tree) -> None:

@@ -2,8 +2,11 @@
 
 A turn of the loop takes as long as the node is big; from a runtime's create to its start it takes as long as the
 runtime is quick. So what a new container gets is written at once, from what was last decided, and the loop, which the
-same event rang for, finds it done. The thread has one file to write, in cgroups that the loop has not dealt with yet,
-and decides nothing; whatever it cannot say is left to the loop.
+same event rang for, finds it done. The thread has one file to write, and decides nothing; whatever it cannot say is
+left to the loop.
+
+systemd empties the cpuset of a scope that it starts, and may do so a moment after the cgroup appeared. A cgroup with a
+process takes no empty set: until its first one comes, what was narrowed is watched, and written again.
 """
 
 import selectors
@@ -78,6 +81,8 @@ class Narrowing:
         """Cgroups of pods that appeared since then."""
         self._waiting: dict[CgroupPath, float] = {}
         """Containers of which nothing could be said yet, and when they were seen."""
+        self._unborn: set[CgroupPath] = set()
+        """Containers that have their CPUs, by this thread or by the loop, and no process yet."""
         self._narrowed: dict[CgroupPath, bool] = {}
         """Whom it narrowed, of the last ones, and whether that was in time."""
         self._done: SimpleQueue[Narrowed] = SimpleQueue()
@@ -149,19 +154,23 @@ class Narrowing:
             return
         if self._wakeup.drain():
             self._pods -= settled
+            self._unborn |= self._waiting.keys() & settled
             self._waiting = {path: at for path, at in self._waiting.items() if path not in settled}
         for change in events.drain().seen:
             path = below(CgroupPath(change.path), change.name)
             if change.happening is Happening.REMOVED:
                 self._pods.discard(path)
                 self._waiting.pop(path, None)
+                self._unborn.discard(path)
             elif change.happening is Happening.CREATED and change.path in standing.holders:
                 self._pods.add(path)
-            elif change.happening is Happening.CREATED and path not in settled:
+            elif change.happening is Happening.CREATED and path in settled:
+                self._unborn.add(path)
+            elif change.happening is Happening.CREATED and change.path not in self._unborn:
                 self._waiting.setdefault(path, self._now())
         self._narrow(standing)  # first of all: what there is to watch is looked through anew each time
-        while fresh := events.watch(every := self._watched(standing), every):
-            for path in map(CgroupPath, fresh):  # what appeared in it before it was watched
+        while fresh := events.watch((every := self._watched(standing)) | self._unborn, every):
+            for path in map(CgroupPath, fresh - self._unborn):  # what appeared in it before it was watched
                 inside = {below(path, name) for name in self._fs.children(path)}
                 if path in standing.holders:
                     self._pods |= inside
@@ -176,30 +185,49 @@ class Narrowing:
         for path in self._narrowed.keys() & self._waiting.keys():  # listed, and told of by an event after that
             del self._waiting[path]
         for path, seen_at in tuple(self._waiting.items()):
-            bundle = self._bundles.name_of(_id(path))
-            if (newborn := standing.given(path, bundle.name if bundle else "")) is None:
+            if (newborn := self._given(standing, path)) is None:
                 continue
             before = self._effective(path)
             if not newborn.is_promised and before and before <= newborn.cpus:
                 continue  # kept off the pools; it waits for what its pod may yet be given
-            try:
-                self._fs.write(path, File.CPUS, str(newborn.cpus))
-            except CgroupGoneError:  # or its controller is not enabled yet
-                continue
-            except CgroupError as error:
+            if self._write(newborn, before, seen_at):
                 del self._waiting[path]
-                log.warning("newborn.left", cgroup=path, reason=str(error))
-                continue
-            written_at, late = self._now(), None
-            is_confined = newborn.is_promised and self._effective(path) <= newborn.cpus
-            if newborn.is_promised:
-                del self._waiting[path]
-                late = self._late(newborn, before)
-                self._narrowed[path] = is_confined and late is None
-            self._done.put(Narrowed(newborn, seen_at, written_at, late, is_confined))
+                self._unborn.add(path)
+        for path in tuple(self._unborn):
+            self._guard(standing, path)
         if len(self._narrowed) > 2 * _REMEMBERED:
             self._narrowed = dict(list(self._narrowed.items())[-_REMEMBERED:])
-        self._bundles.keep({_id(path) for path in self._waiting})
+        self._bundles.keep({_id(path) for path in self._waiting.keys() | self._unborn})
+
+    def _given(self, standing: Standing, path: CgroupPath) -> Newborn | None:
+        bundle = self._bundles.name_of(_id(path))
+        return standing.given(path, bundle.name if bundle else standing.names.get(_id(path), ""))
+
+    def _write(self, newborn: Newborn, before: CpuSet, seen_at: float) -> bool:
+        """Narrow one that may run on *before*; whether all that can be done for it now is done."""
+        try:
+            self._fs.write(newborn.path, File.CPUS, str(newborn.cpus))
+        except CgroupGoneError:  # or its controller is not enabled yet
+            return False
+        except CgroupError as error:
+            log.warning("newborn.left", cgroup=newborn.path, reason=str(error))
+            return True
+        written_at, late = self._now(), None
+        is_confined = newborn.is_promised and self._effective(newborn.path) <= newborn.cpus
+        if newborn.is_promised:
+            late = self._late(newborn, before)
+            self._narrowed[newborn.path] = is_confined and late is None
+        self._done.put(Narrowed(newborn, seen_at, written_at, late, is_confined))
+        return newborn.is_promised
+
+    def _guard(self, standing: Standing, path: CgroupPath) -> None:
+        """Write again what was emptied; a cgroup that had a process before that was looked at keeps it."""
+        events = self._fs.read(path, File.EVENTS)
+        is_empty = events is not None and "populated 0" in events.splitlines()
+        if self._fs.read(path, File.CPUS) == "" and (newborn := self._given(standing, path)) and newborn.is_promised:
+            self._write(newborn, self._effective(path), self._now())
+        if not is_empty:
+            self._unborn.discard(path)
 
     def _effective(self, path: CgroupPath) -> CpuSet:
         return CpuSet.parse(self._fs.read(path, File.CPUS_EFFECTIVE) or "")
