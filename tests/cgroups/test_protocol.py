@@ -511,14 +511,111 @@ def test_a_union_becomes_no_smaller_before_a_set_that_lies_in_it_has_left(node: 
     assert left < writes.index("K.excl=2-5")
 
 
-def test_a_set_that_is_to_inherit_steps_aside_for_a_pool_that_would_hold_all_of_it(node: PlayedNode) -> None:
-    """It can inherit only when the pool stands, and the pool can stand only when it has gone."""
+@pytest.mark.parametrize("theirs", ["4", "0-1,4"], ids=["in it", "across it"])
+def test_a_set_that_is_to_inherit_steps_aside_for_a_pool_that_would_meet_it(node: PlayedNode, theirs: str) -> None:
+    """It can inherit only when the pool stands, and the pool can stand only when it has gone: the kernel refuses one
+    that holds all of a set beside it (EINVAL), and 6.12 one that holds any of it."""
     running(node, 1, "rest")
     node.settle(ledger(pooled(1, "7")))
-    node.ground.write(BURSTABLE, File.CPUS, "4")
-    node.found = {**node.found, BURSTABLE: {File.CPUS: Record("", frozenset({"4"}))}}
+    node.ground.write(BURSTABLE, File.CPUS, theirs)
+    node.found = {**node.found, BURSTABLE: {File.CPUS: Record("", frozenset({theirs}))}}
     writes = at_once(node, ledger(pooled(1, "2-5")))
     assert writes.index("B.cpus=0-1,6,8-15") < writes.index("pod1.excl=2-5") < writes.index("B.cpus=")
+
+
+def test_a_set_that_is_to_inherit_steps_aside_before_a_pool_beside_it_is_made(node: PlayedNode) -> None:
+    running(node, 1, "rest")
+    node.ground.write(BURSTABLE, File.CPUS, "0-1,4")
+    node.found = {**node.found, BURSTABLE: {File.CPUS: Record("", frozenset({"0-1,4"}))}}
+    writes = at_once(node, ledger(pooled(1, "2-5")))
+    assert writes.index("B.cpus=0-1,6-15") < writes.index("pod1.part=root") < writes.index("B.cpus=")
+
+
+def test_a_set_goes_to_what_a_union_is_to_leave_only_when_that_has_left(node: PlayedNode) -> None:
+    """Within it, it would keep the union from ever growing again (EINVAL)."""
+    for number in (1, 2, 3):
+        running(node, number, "rest")
+    node.settle(ledger(pooled(1, "8-10"), pooled(2, "11-13")))
+    node.ground.write(USER, File.CPUS, "8-15")
+    now = ledger(pooled(1, "2-3"), pooled(2, "11-13"), pooled(3, "8-9,14-15"))
+    writes = at_once(node, now)
+    assert writes.index("user.slice.cpus=0-1,4-7") < writes.index("K.excl=2-3,8-9,11-15")
+    assert writes.index("K.excl=2-3,8-9,11-15") < writes.index("user.slice.cpus=10")
+
+
+def test_a_set_that_lies_in_a_union_leaves_it_so_that_the_union_can_grow(node: PlayedNode) -> None:
+    running(node, 1, "rest")
+    node.settle(ledger(pooled(1, "10")))
+    node.ground.write(USER, File.CPUS, "10")
+    node.found = {**node.found, USER: {File.CPUS: Record("8-10", frozenset({"10"}))}}
+    writes = at_once(node, ledger(pooled(1, "8-9")))
+    assert writes.index("user.slice.cpus=0-7,11-15") < writes.index("K.excl=8-10") < writes.index("user.slice.cpus=10")
+
+
+def test_a_set_of_one_cpu_steps_aside_for_a_pool_that_goes_there_from_where_it_is_to_be(node: PlayedNode) -> None:
+    running(node, 1, "rest")
+    node.ground.write(BURSTABLE, File.CPUS, "2,4")
+    node.settle(ledger(pooled(1, "4")))
+    writes = at_once(node, ledger(pooled(1, "2")))
+    assert writes.index("B.cpus=0-1,3,5-15") < writes.index("pod1.excl=2,4") < writes.index("B.cpus=4")
+
+
+def test_a_pod_that_is_no_partition_comes_to_cpus_after_the_partition_beside_it_has_left_them(node: PlayedNode) -> None:
+    """A set that meets it ends it on 6.12, and the CPUs are nobody's."""
+    running(node, 1, "rest")
+    running(node, 2, "rest")
+    node.settle(ledger(pooled(1, "8-11,13-14")))
+    node.refused = frozenset([uid(2)])
+    writes = settled(node, ledger(pooled(1, "8-11"), pooled(2, "6-7,13-15")))
+    assert writes.index("pod2.cpus=6-7,15") < writes.index("pod1.excl=8-11") < writes.index("pod2.cpus=6-7,13-15")
+
+
+def test_a_pool_whose_cpus_are_offline_has_its_new_set_before_its_text(node: PlayedNode) -> None:
+    """7.3 takes no ``cpuset.cpus`` from a cgroup that was a partition and whose exclusive set is offline (EBUSY)."""
+    pod = running(node, 1, "engine")
+    node.start_pod(2)
+    node.ground.write(pod, File.CPUS, "12-13")
+    node.settle(ledger(pooled(1, "5", isolated=True, engine="5"), pooled(2, "13")))
+    assert node.ground.read(pod, File.CPUS) == "5"
+    assert node.ground.switch(5, on=False)
+    writes = settled(node, ledger(pooled(1, "4", isolated=True, engine="4"), pooled(2, "13")))
+    assert writes.index("pod1.part=isolated") < writes.index("pod1.cpus=4")
+
+
+def test_no_partition_is_made_of_cpus_that_are_all_offline(node: PlayedNode) -> None:
+    """6.12 makes it, and its tasks have no CPU."""
+    running(node, 1, "engine")
+    now = ledger(pooled(1, "5", isolated=True, engine="5"))
+    node.settle(now)
+    assert node.ground.switch(5, on=False)
+    assert told(one.write for one in node.step(now)) == ["pod1.part=member"]
+    assert node.step(now) == ()
+    assert node.ground.switch(5, on=True)
+    assert settled(node, now)[-1] == "pod1.part=isolated"
+
+
+def test_a_set_whose_cpus_are_all_offline_is_kept_off_a_pool_before_its_partition_goes(node: PlayedNode) -> None:
+    """Till then it runs wherever the root cgroup does, and not where its text says."""
+    running(node, 1, "engine")
+    node.ground.write(SYSTEM, File.CPUS, "6")
+    assert node.ground.switch(6, on=False)
+    now = ledger(pooled(1, "2-5", engine="2-5"))
+    node.settle(now)
+    node.refused = frozenset([uid(1)])
+    writes = settled(node, now)
+    assert writes.index("system.slice.cpus=0-1,7-15") < writes.index("pod1.part=member")
+
+
+def test_what_the_cgroup_of_a_pool_to_come_was_given_steps_aside_for_a_pool_beside_it() -> None:
+    """On 7.3, where it may lie in a partition; that is to go elsewhere, and could not grow."""
+    node = _enabled(PlayedNode.boot(ModelGround.boot(V7_3, 16), Enforcement.PARTITION))
+    running(node, 1, "rest")
+    coming = running(node, 2, "rest")
+    node.settle(ledger(pooled(1, "3-5")))
+    node.ground.write(coming, File.CPUS, "4")
+    node.found = {**node.found, coming: {File.CPUS: Record("", frozenset({"4"}))}}
+    writes = at_once(node, ledger(pooled(1, "8-12"), pooled(2, "4")))
+    assert writes.index("pod2.cpus=0-2,6-7,13-15") < writes.index("pod1.excl=8-12") < writes.index("pod2.part=root")
 
 
 def test_a_partition_that_got_less_than_its_set_is_told_and_gets_the_rest() -> None:

@@ -418,13 +418,17 @@ class Churn:
                     assert cpus.isdisjoint(one.owned), f"{path} runs on {cpus} of {one.name}'s {one.owned}"
 
     def _alone(self) -> set[CgroupPath]:
-        """Cgroups whose processes run on their pod's CPUs alone."""
+        """Cgroups whose processes run on their pod's CPUs, where nobody else does: a pool that is still to be made may
+        have its pod narrowed to some of it before, among everybody."""
         owned = {one.path: self._ledger().entries[one.uid].owned for one in self._owners()}
+        runs = self._effective()
+        others = {**runs, ROOT: self.ground.world.effective(ROOT)} if self.ground.world.kernel.exclusive else runs
         return {
             path
-            for path, cpus in self._effective().items()
+            for path, cpus in runs.items()
             for pod, own in owned.items()
             if holds(pod, path) and cpus <= own
+            if all(cpus.isdisjoint(theirs) for other, theirs in others.items() if not holds(pod, other))
         }
 
     def _nobody_met(self, before: Sharing, alone: set[CgroupPath], moments: list[Sharing]) -> None:

@@ -27,6 +27,8 @@ class _Slot:
     """The CPUs that this means: all of them where it should be empty, and so inherit."""
     reach: CpuSet
     """All CPUs."""
+    online: CpuSet
+    """Those that anybody has: a set of others alone is as good as none."""
     want: Want
     outer: "_Slot | None" = None
     """The slot above, beyond whose CPUs this one cannot reach."""
@@ -44,7 +46,8 @@ class _Slot:
     @property
     def owns(self) -> bool:
         """Whether its CPUs will be nobody else's; a partition owns by ``cpuset.cpus.exclusive`` alone."""
-        return self.file is File.EXCLUSIVE or (self.want.owns is not None and self.want.owns == self.want.cpus)
+        by_set = self.want.partition in {None, Kind.MEMBER} and self.want.owns is not None
+        return self.file is File.EXCLUSIVE or (by_set and self.want.owns == self.want.cpus)
 
     @property
     def kind(self) -> Kind:
@@ -64,7 +67,8 @@ class _Slot:
         if self.file is File.EXCLUSIVE:
             return self.text
         reach = self.outer.now if self.outer else self.reach
-        return (self.text & reach) or reach
+        own = self.text & reach
+        return reach if own.isdisjoint(self.online) else own
 
     @property
     def end(self) -> CpuSet:
@@ -105,11 +109,13 @@ class Moves:
         self._words = {path: held[path].partition or MEMBER for path in wants}
         # Outer ones first; at one depth cpuset.cpus first: a set in the way goes before its CPUs are taken.
         self._slots = sorted(_slots(held, wants), key=lambda slot: (depth(slot.path), slot.file is File.EXCLUSIVE))
-        files = {(slot.path, slot.file): slot for slot in self._slots}
+        files = self._files = {(slot.path, slot.file): slot for slot in self._slots}
+        self._below: dict[CgroupPath, list[_Slot]] = {}
         for slot in self._slots:
             slot.outer = _outer(slot, files)
             if slot.outer:
                 slot.outer.inner.append(slot)
+            self._below.setdefault(parent(slot.path), []).append(slot)
         self._writes: list[Write] = []
         free = held[ROOT].cpus_effective or CpuSet()
         for slot in self._slots:
@@ -152,7 +158,9 @@ class Moves:
         if slot.settled or slot.inherits:
             return
         kept = self._kept(slot)
-        if kept or (slot.file is File.EXCLUSIVE and not slot.aim):
+        if self._is_in_union(slot, kept):
+            self._step_aside(slot)
+        elif kept or (slot.file is File.EXCLUSIVE and not slot.aim):
             self._set(slot, kept)
 
     def _widen(self, slot: _Slot) -> None:
@@ -173,14 +181,17 @@ class Moves:
 
         One that has several keeps the lowest alone. Where each has a single one, two containers of one pod meet.
         """
+        for slot in self._slots:
+            is_done = slot.settled and self._is_up(slot)
+            in_the_way = () if is_done else self._in_the_way(slot, slot.text | slot.aim)
+            if any(self._step_aside(one) for one in in_the_way):
+                return True
         unsettled = [slot for slot in self._slots if not slot.settled]
-        if any(self._step_aside(slot) for slot in unsettled if any(_covers(one, one.aim, slot) for one in unsettled)):
-            return True
         waiting = [slot for slot in unsettled if slot.aim.isdisjoint(slot.now) and not slot.inner]
         for slot in sorted(waiting, key=lambda slot: len(slot.now) == 1):
             rivals = [one for one in unsettled if _are_rivals(slot, one) and not one.aim.isdisjoint(slot.now)]
-            if rivals and (len(slot.now) > 1 or slot.pool):
-                self._set(slot, slot.now.first(1) if len(slot.now) > 1 else slot.aim)
+            may = bool(rivals) and (len(slot.now) > 1 or slot.pool is not None)
+            if may and self._set(slot, slot.now.first(1) if len(slot.now) > 1 else slot.aim):
                 return True
         return False
 
@@ -195,12 +206,14 @@ class Moves:
             self._become(slot, Kind.MEMBER)
 
     def _kept(self, slot: _Slot) -> CpuSet:
-        """As the slot has it; but nobody inside runs on the set of a partition that is none."""
-        return slot.kept if self._is_up(slot) else slot.now & slot.aim
+        """As the slot has it; but nobody inside runs on the set of a partition that is none, nor on one beside."""
+        kept = slot.kept if self._is_up(slot) else slot.now & slot.aim
+        return kept if slot.text or slot.file is File.EXCLUSIVE else kept - self._held_beside(slot)
 
     def _stand_up(self, slot: _Slot) -> None:
         is_up = slot.kind is Kind.MEMBER or self._words[slot.path] == slot.kind
-        if not is_up and slot.settled and slot.aim.isdisjoint(self._taken(slot)):
+        is_free = slot.aim.isdisjoint(self._taken(slot)) and not self._is_refused(slot, slot.text)
+        if not is_up and slot.settled and is_free:
             self._become(slot, slot.kind)
 
     def _is_up(self, slot: _Slot) -> bool:
@@ -217,32 +230,60 @@ class Moves:
         )
         return CpuSet.union((*leaving, *coming))
 
-    def _set(self, slot: _Slot, cpus: CpuSet, why: Want | None = None) -> None:
-        """Containers wait until their pool stands."""
+    def _set(self, slot: _Slot, cpus: CpuSet, why: Want | None = None) -> bool:
+        """Whether it is written."""
         why = why or slot.want
         text = slot.final if cpus == slot.aim else cpus
-        if (
-            slot.text == text
-            or (slot.pool and slot.outer and not self._is_up(slot.outer))
-            or self._is_refused(slot, text)
-        ):
-            return
+        if slot.text == text or self._waits(slot) or self._is_refused(slot, text):
+            return False
         touched = (slot.now - cpus) | (cpus - slot.now)
         self._writes.append(Write(slot.path, slot.file, str(text), why.why, why.pod, touched))
         slot.text = text
+        return True
+
+    def _waits(self, slot: _Slot) -> bool:
+        """Containers wait until their pool stands, and so does what its own ``cpuset.cpus`` says: 7.3 takes that from
+        no cgroup whose exclusive set is offline (EBUSY)."""
+        if slot.pool and slot.outer and not self._is_up(slot.outer):
+            return True
+        own = self._files.get((slot.path, File.EXCLUSIVE)) if slot.file is File.CPUS else None
+        return own is not None and bool(own.text) and not self._is_up(own)
 
     def _is_refused(self, slot: _Slot, text: CpuSet) -> bool:
-        """A union by a set that lies in it and is still to move away: the kernel answers EINVAL."""
-        return any(_covers(slot, text, one) for one in self._slots if not one.settled)
+        """Whether the kernel would not take it; or it would end a partition beside it (6.12), or lie in a union."""
+        if slot.file is File.EXCLUSIVE:
+            return any(self._in_the_way(slot, text))
+        return self._is_in_union(slot, text) or not (text - slot.text).isdisjoint(self._held_beside(slot))
+
+    def _in_the_way(self, slot: _Slot, text: CpuSet) -> "Iterator[_Slot]":
+        """The sets beside an exclusive one that keep it from *text*: those that lie in it all (EINVAL), and beside a
+        partition those that meet what it has not yet (6.12)."""
+        is_pool = slot.kind is not Kind.MEMBER
+        new = text - slot.text if self._is_up(slot) else text
+        for one in self._sets_beside(slot, File.CPUS) if slot.file is File.EXCLUSIVE else ():
+            if one.text <= text or (is_pool and not one.text.isdisjoint(new)):
+                yield one
+
+    def _is_in_union(self, slot: _Slot, text: CpuSet) -> bool:
+        """Whether a set would lie in an exclusive one beside it, which then could not grow any more."""
+        beside = self._sets_beside(slot, File.EXCLUSIVE) if slot.file is File.CPUS and text else ()
+        return any(text <= one.text for one in beside)
+
+    def _held_beside(self, slot: _Slot) -> CpuSet:
+        """What the partitions beside it have."""
+        beside = self._sets_beside(slot, File.EXCLUSIVE)
+        return CpuSet.union(one.text for one in beside if one.kind is not Kind.MEMBER and self._is_up(one))
+
+    def _sets_beside(self, slot: _Slot, file: File) -> "Iterator[_Slot]":
+        for one in self._below[parent(slot.path)]:
+            if one.file is file and one.text and one.path != slot.path:
+                yield one
 
     def _step_aside(self, slot: _Slot) -> bool:
-        """Have a set that is in the way, and is to inherit in the end, only what is nobody's own; whether it did."""
+        """Have a set that is in the way only what is nobody's own, now or then; whether it did."""
         owned = (one.now | one.aim for one in self._slots if one.owns and _are_rivals(slot, one))
-        aside = slot.aim - CpuSet.union(owned)
-        if not slot.inherits or not aside or aside == slot.text:
-            return False
-        self._set(slot, aside)
-        return True
+        aside = slot.reach - CpuSet.union(owned)
+        return not slot.owns and bool(aside) and self._set(slot, aside)
 
     def _become(self, slot: _Slot, kind: Kind) -> None:
         self._words[slot.path] = kind
@@ -255,14 +296,15 @@ def _slots(held: Held, wants: Mapping[CgroupPath, Want]) -> Iterator[_Slot]:
         for path, want in wants.items()
         for cpus in (want.cpus, want.exclusive, held[path].cpus, held[path].exclusive, held[path].cpus_effective)
     )
+    online = CpuSet.union(held[path].cpus_effective or CpuSet() for path in (ROOT, *wants))
     for path, want in wants.items():
         state = held[path]
         if want.cpus is not None:
             text, aim = state.cpus or CpuSet(), want.cpus or everything
-            yield _Slot(path, File.CPUS, text, want.cpus, aim, everything, want)
+            yield _Slot(path, File.CPUS, text, want.cpus, aim, everything, online, want)
         if want.exclusive is not None:
             text = state.exclusive or CpuSet()
-            yield _Slot(path, File.EXCLUSIVE, text, want.exclusive, want.exclusive, everything, want)
+            yield _Slot(path, File.EXCLUSIVE, text, want.exclusive, want.exclusive, everything, online, want)
 
 
 def _outer(slot: _Slot, files: Mapping[tuple[CgroupPath, File], _Slot]) -> _Slot | None:
@@ -274,18 +316,6 @@ def _outer(slot: _Slot, files: Mapping[tuple[CgroupPath, File], _Slot]) -> _Slot
         if outer := files.get((path, slot.file)):
             return outer
     return None
-
-
-def _covers(slot: _Slot, text: CpuSet, other: _Slot) -> bool:
-    """Whether *text* in *slot* would hold all of the set of *other*, which lies beside it."""
-    is_beside = other.path != slot.path and parent(other.path) == parent(slot.path)
-    return (
-        slot.file is File.EXCLUSIVE
-        and other.file is File.CPUS
-        and is_beside
-        and bool(other.text)
-        and other.text <= text
-    )
 
 
 def _are_rivals(slot: _Slot, other: _Slot) -> bool:

@@ -35,7 +35,9 @@ def partitions(
             own = slice_sets(entry, pod, node.names, node.held)
             yield pod.path, Want(why, entry.uid, exclusive=CpuSet.union(own.values()))
         for path, cpus in own.items():
-            yield path, Want(why, entry.uid, _own_text(node, path, cpus), cpus, kind, owns=cpus)
+            # Of offline CPUs alone 6.12 makes a partition whose tasks have none.
+            made = None if cpus.isdisjoint(node.topology.online) else kind
+            yield path, Want(why, entry.uid, _own_text(node, path, cpus), cpus, made, owns=cpus)
         owned |= own
         yield from members(pod)
     unions = {path: cpus | others.get(path, CpuSet()) for path, cpus in _unions(node, owned).items()}
