@@ -20,10 +20,13 @@ ALL = CpuSet.parse("0-15")
 
 
 class Proc:
-    """A directory with the files of /proc/irq: what is written stands in them."""
+    """A directory with the files of /proc/irq and the workqueues' mask: what is written stands in them."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.root = folder, (root := folder / "proc")
+        self.workqueues = folder / "sys/devices/virtual/workqueue/cpumask"
+        self.workqueues.parent.mkdir(parents=True)
+        self.workqueues.write_text(f"{masks.mask(ALL)}\n")
         (root / "irq").mkdir(parents=True)
         (root / "irq/default_smp_affinity").write_text(f"{masks.mask(ALL)}\n")
         (root / "interrupts").write_text("")
@@ -39,13 +42,17 @@ class Proc:
     def default(self) -> CpuSet:
         return masks.parsed((self.root / "irq/default_smp_affinity").read_text())
 
+    @property
+    def unbound(self) -> CpuSet:
+        return masks.parsed(self.workqueues.read_text())
+
     def guard(self) -> Guard:
-        return Guard(IrqFiles(self.root), Irqbalance((), self.root))
+        return Guard(IrqFiles(self.folder), Irqbalance((), self.root))
 
 
 @pytest.fixture
 def proc(tmp_path: Path) -> Proc:
-    made = Proc(tmp_path / "proc")
+    made = Proc(tmp_path / "machine")
     made.put(25, ALL)
     return made
 
@@ -77,11 +84,11 @@ def at_the_timer(bench: Bench) -> None:
 
 def test_interrupts_leave_the_slices_at_admission_and_come_back_with_the_pod(bench: Bench, proc: Proc) -> None:
     assert len(slices(bench)) == 3
-    assert proc.cpus(25) == proc.default == ALL - slices(bench)
+    assert proc.cpus(25) == proc.default == proc.unbound == ALL - slices(bench)
     bench.take(1)
     bench.fs.world.exit("pause-1")
     bench.turn()
-    assert proc.cpus(25) == proc.default == ALL
+    assert proc.cpus(25) == proc.default == proc.unbound == ALL
 
 
 def test_a_new_interrupt_is_moved_at_the_timer_and_nothing_is_read_before(bench: Bench, proc: Proc) -> None:
@@ -110,7 +117,7 @@ def test_after_a_restart_it_is_still_known_what_was_found(bench: Bench, proc: Pr
     bench.guard = proc.guard()
     bench.start()
     bench.turn()
-    assert proc.cpus(25) == proc.default == ALL
+    assert proc.cpus(25) == proc.default == proc.unbound == ALL
 
 
 def test_where_nothing_can_be_moved_the_status_says_so_and_the_pod_is_pinned(bench: Bench, proc: Proc) -> None:
@@ -127,5 +134,5 @@ def test_metrics_count_what_was_moved(bench: Bench) -> None:
     agent = bench.agent
     assert agent
     text = exposition(registry(agent.snapshot), "")[0].decode()
-    assert 'pinfold_interrupts{state="moved"} 2.0' in text, "the interrupt and the default"
+    assert 'pinfold_interrupts{state="moved"} 3.0' in text, "the interrupt, the default and the workqueues"
     assert 'pinfold_interrupts{state="staying"} 0.0' in text

@@ -21,6 +21,7 @@ from pinfold.interrupts.affinities import BANNED, Ground, Moves
 from pinfold.interrupts.guard import Guard, Guarded
 
 IRQ = Path("/proc/irq")
+WORKQUEUES = Path("/sys/devices/virtual/workqueue/cpumask")
 GUARDED = CpuSet.parse("2-3,6")
 NODES = {0: CpuSet.parse("0-3"), 1: CpuSet.parse("4-7")}
 DRIVER = Path("/sys/bus/virtio/drivers/virtio_blk")
@@ -51,9 +52,10 @@ def _told(done: Guarded) -> dict[str, Any]:
 
 
 def affinities() -> dict[str, str]:
-    """By the kernel's word; ``default`` is the mask of new ones."""
+    """By the kernel's word; ``default`` is the mask of new ones, ``unbound-workqueues`` that of unbound workers."""
     lists = {one.parent.name: one.read_text().strip() for one in IRQ.glob("[0-9]*/smp_affinity_list")}
-    return {**lists, "default": (IRQ / "default_smp_affinity").read_text().strip()}
+    masks = {"default": IRQ / "default_smp_affinity", "unbound-workqueues": WORKQUEUES}
+    return {**lists, **{name: path.read_text().strip() for name, path in masks.items()}}
 
 
 def movable() -> list[str]:

@@ -58,6 +58,11 @@ def test_no_movable_interrupt_may_go_to_a_guarded_cpu(alone: dict[str, Any]) -> 
     assert masks.parsed(alone["guarded"]["default"]) == CpuSet.parse("0-1,4-5,7")
 
 
+def test_no_unbound_worker_may_run_on_a_guarded_cpu(alone: dict[str, Any]) -> None:
+    assert masks.parsed(alone["before"]["unbound-workqueues"]) == CpuSet.parse("0-7")
+    assert masks.parsed(alone["guarded"]["unbound-workqueues"]) == CpuSet.parse("0-1,4-5,7")
+
+
 def test_an_interrupt_of_guarded_cpus_alone_goes_to_the_others_of_its_node(alone: dict[str, Any]) -> None:
     assert alone["before"]["4"] == "6"
     assert alone["guarded"]["4"] == "0-1"
@@ -86,7 +91,9 @@ def test_what_cannot_be_moved_is_tried_once_and_told_as_long_as_it_is_so(alone: 
     assert "immovable" in {result for result, _ in alone["guarding"]["outcomes"].values()}
     assert alone["again"]["outcomes"] == {}
     assert alone["again"]["warnings"] == alone["guarding"]["warnings"]
-    assert {irq for irq in alone["again"]["moved"] if irq != "default"} <= set(alone["movable"])
+    assert {irq for irq in alone["again"]["moved"] if irq not in {"default", "unbound-workqueues"}} <= set(
+        alone["movable"]
+    )
 
 
 def test_an_interrupt_that_somebody_puts_back_is_moved_off_again(alone: dict[str, Any]) -> None:

@@ -54,6 +54,8 @@ def play() -> Checks:
     check(until("they are moved", lambda: not on(guarded, able)), "no movable one goes to the slice", on(guarded, able))
     default = masks.parsed((IRQ / "default_smp_affinity").read_text())
     check(default.isdisjoint(guarded), "nor does a new one by default", default)
+    unbound = masks.parsed(affinities()["unbound-workqueues"])
+    check(unbound.isdisjoint(guarded), "nor do unbound workers run there", unbound)
     (DRIVER / "bind").write_text(late)
     born = {line.split(":")[0].strip() for line in (IRQ.parent / "interrupts").read_text().splitlines() if late in line}
     check(len(born & able) > 0, "a device comes back", born)
@@ -77,7 +79,10 @@ def play() -> Checks:
     done = pinfold("release", *OPTIONS)
     check(done.returncode == 0, "release ends with 0", done.stdout + done.stderr)
     after = affinities()
-    wrong = {irq: (before[irq], after[irq]) for irq in before.keys() & after.keys() & {*able, "default"}}
+    wrong = {
+        irq: (before[irq], after[irq])
+        for irq in before.keys() & after.keys() & {*able, "default", "unbound-workqueues"}
+    }
     wrong = {irq: pair for irq, pair in wrong.items() if pair[0] != pair[1] and irq not in {victim, *born}}
     check(not wrong, "all others have what they had", wrong)
     check(after[victim] == str(guarded), "the one that somebody moved has what he gave it", after[victim])

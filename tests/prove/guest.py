@@ -85,7 +85,7 @@ class Pinned(Daemon):
 
     def __init__(self, regime: Regime) -> None:
         exclusivity = "shrink" if regime is Regime.SHRINK else "partition"
-        self.ARGUMENTS = (*Daemon.ARGUMENTS, "--set", f"exclusivity={exclusivity}")
+        self.ARGUMENTS = (*Daemon.ARGUMENTS, "--set", f"exclusivity={exclusivity}", "--set", "irqGuard=slices")
         super().__init__()
 
 

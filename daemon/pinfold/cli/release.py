@@ -11,7 +11,7 @@ from pinfold.cli.configuration import configured
 from pinfold.cli.output import say, say_json
 from pinfold.cli.terminal import Ink, Line, Span, filled, paragraph, pieces
 from pinfold.cpuset import CpuSet
-from pinfold.interrupts.affinities import BANNED, IrqId
+from pinfold.interrupts.affinities import BANNED, WORKQUEUES, IrqId
 from pinfold.report.plain import plain
 
 _FINE = {Result.DONE, Result.GONE}
@@ -98,7 +98,8 @@ def _results(released: Release) -> dict[IrqId, str]:
 
 
 def _interrupt(what: str, irq: IrqId, cpus: CpuSet, ink: Ink = Ink.PLAIN) -> list[Line]:
-    return filled((Span(f"{what:9}", ink),), pieces(f"interrupt {irq} = {cpus or 'nothing'}"))
+    name = irq if irq == WORKQUEUES else f"interrupt {irq}"
+    return filled((Span(f"{what:9}", ink),), pieces(f"{name} = {cpus or 'nothing'}"))
 
 
 def _told(what: str, write: Write, ink: Ink = Ink.PLAIN) -> list[Line]:

@@ -173,7 +173,7 @@ class Config:
     exclusivity: Exclusivity = Exclusivity.AUTO
     """How exclusive CPUs are kept; auto: by partition where the kernel has remote ones, else by shrinking."""
     irq_guard: IrqGuard = IrqGuard.OFF
-    """Which CPUs interrupts are kept off."""
+    """Which CPUs interrupts and the kernel's unbound workers are kept off."""
     cgroup_mount: str = "/sys/fs/cgroup"
     """Where cgroup2 is mounted."""
     sysfs_root: str = "/"

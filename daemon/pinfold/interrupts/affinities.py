@@ -14,15 +14,17 @@ from pinfold.cpuset import CpuSet
 from pinfold.planning.ledger import Ledger
 
 IrqId = NewType("IrqId", str)
-"""The number of an IRQ, DEFAULT or BANNED."""
+"""The number of an IRQ, DEFAULT, WORKQUEUES or BANNED."""
 DEFAULT = IrqId("default")
 """``default_smp_affinity``: what a new IRQ begins with."""
+WORKQUEUES = IrqId("unbound-workqueues")
+"""Not an IRQ, and steered as one: the CPUs of the kernel's workers that are bound to none."""
 BANNED = IrqId("irqbalance")
 """The CPUs that irqbalance never gives an IRQ to."""
 
 
 class IrqGuard(StrEnum):
-    """Which CPUs interrupts are kept off."""
+    """Which CPUs interrupts and the kernel's unbound workers are kept off."""
 
     OFF = "off"
     SLICES = "slices"

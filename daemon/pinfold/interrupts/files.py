@@ -1,6 +1,7 @@
-"""The only place that touches /proc/irq and /proc/interrupts.
+"""The only place that touches /proc/irq, /proc/interrupts and /sys/devices/virtual/workqueue.
 
-Source: proc(5), show_interrupts() in kernel/irq/proc.c. What a write answers was seen on 6.1, 6.12 and 7.3.
+Source: proc(5), show_interrupts() in kernel/irq/proc.c, kernel document core-api/workqueue.rst. What a write answers
+was seen on 6.1, 6.12 and 7.3.
 """
 
 import errno
@@ -14,7 +15,7 @@ from pathlib import Path
 from pinfold.cpuset import CpuSet
 from pinfold.errors import PinfoldError
 from pinfold.interrupts import masks
-from pinfold.interrupts.affinities import DEFAULT, Irq, IrqId
+from pinfold.interrupts.affinities import DEFAULT, WORKQUEUES, Irq, IrqId
 
 _MAX_LIST_BYTES = 1 << 14
 _NO_PLACE = {errno.EACCES, errno.EROFS}
@@ -48,20 +49,25 @@ class Outcome:
 
 
 class IrqFiles:
-    """The interrupts below *proc*."""
+    """The interrupts and the unbound workqueues of the machine whose proc and sys are in *root*."""
 
-    def __init__(self, proc: Path = Path("/proc")) -> None:
-        self._proc = proc
+    def __init__(self, root: Path = Path("/")) -> None:
+        self._proc, self._workqueue = root / "proc", root / "sys/devices/virtual/workqueue"
         self._nodes: dict[IrqId, int] = {}
 
     def look(self) -> dict[IrqId, Irq]:
-        """Each IRQ that has an affinity, and DEFAULT. Raises IrqError where there are none to see."""
+        """Each IRQ that has an affinity, DEFAULT, and WORKQUEUES where the kernel can steer them.
+
+        Raises IrqError where there are no interrupts to see.
+        """
         try:
             numbers = sorted((one.name for one in (self._proc / "irq").iterdir() if one.name.isdecimal()), key=int)
             default = masks.parsed(self._read("default_smp_affinity"))
         except (OSError, ValueError) as error:
             raise IrqError(f"{self._proc / 'irq'} cannot be read: {error}") from error
         held = {DEFAULT: Irq(default)}
+        with suppress(OSError, ValueError):
+            held[WORKQUEUES] = Irq(self._asked_of_workqueues())
         for irq in map(IrqId, numbers):
             with suppress(OSError):  # gone meanwhile, or without an affinity
                 held[irq] = Irq(CpuSet.parse(self._read(f"{irq}/smp_affinity_list")), self._node(irq))
@@ -70,6 +76,9 @@ class IrqFiles:
 
     def effective(self, irq: IrqId) -> CpuSet:
         """Where *irq* really goes; empty where it goes nowhere. Without the kernel's word: where it may go."""
+        if irq == WORKQUEUES:
+            with suppress(OSError):
+                return masks.parsed((self._workqueue / "cpumask").read_text())
         for name in ("effective_affinity_list", "smp_affinity_list"):
             with suppress(OSError):
                 return CpuSet.parse(self._read(f"{irq}/{name}"))
@@ -92,14 +101,13 @@ class IrqFiles:
 
     def write(self, irq: IrqId, cpus: CpuSet) -> Outcome:
         """Set an affinity. Raises IrqError where this process may set none at all."""
-        place, text = (
-            ("default_smp_affinity", masks.mask(cpus)) if irq == DEFAULT else (f"{irq}/smp_affinity_list", str(cpus))
-        )
-        path = self._proc / "irq" / place
+        masks_at = {DEFAULT: self._proc / "irq/default_smp_affinity", WORKQUEUES: self._workqueue / "cpumask"}
+        path = masks_at.get(irq, self._proc / f"irq/{irq}/smp_affinity_list")
+        text = masks.mask(cpus) if irq in masks_at else str(cpus)
         try:
             fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
         except OSError as error:
-            if error.errno in _NO_PLACE:
+            if error.errno in _NO_PLACE and irq != WORKQUEUES:
                 raise IrqError(f"{path} cannot be written: {error.strerror}") from error
             return _refused(irq, cpus, error)
         try:
@@ -109,6 +117,12 @@ class IrqFiles:
         finally:
             os.close(fd)
         return Outcome(irq, cpus, Result.DONE)
+
+    def _asked_of_workqueues(self) -> CpuSet:
+        """``cpumask`` itself lacks what isolated partitions take from it (6.7 and later)."""
+        with suppress(FileNotFoundError):
+            return masks.parsed((self._workqueue / "cpumask_requested").read_text())
+        return masks.parsed((self._workqueue / "cpumask").read_text())
 
     def _node(self, irq: IrqId) -> int:
         if irq not in self._nodes:
