@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -14,6 +15,7 @@ from pinfold.agent.loop import Agent
 from pinfold.cgroups.held import held
 from pinfold.cgroups.known import GLANCES
 from pinfold.cgroups.paths import CgroupPath, below
+from pinfold.planning.planner import plan
 from pinfold.pods.model import QosClass
 from tests.agent.bench import Bench, Fs, pod
 from tests.cgroups.node import container_path, pod_path, uid
@@ -182,6 +184,16 @@ def test_one_change_reads_as_much_with_many_pods_as_with_few(tmp_path: Path) -> 
     few, many = costs(tmp_path, 10), costs(tmp_path, 200)
     assert {what: many[what] for what in few if many[what] > 1.5 * few[what]} == {}, (few, many)
     assert few["a pod comes"] > 0
+
+
+def test_a_plan_is_not_made_again_of_what_it_left_itself(tmp_path: Path) -> None:
+    node = crowded(tmp_path / "node", 5)
+    with patch("pinfold.agent.deciding.plan", wraps=plan) as planned:
+        node.start(6, pod(6, 2, engine=1))
+        node.settle()
+    assert planned.call_count == 1, "though its ledger is another one now"
+    assert node.bench.status(6).pool
+    node.bench.stop()
 
 
 def test_the_timer_looks_at_who_owns_cpus_and_in_time_at_everybody(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ def test_a_plan_keeps_all_its_promises_and_a_full_ledger_changes_nothing(world: 
     again = plan(world, answer.ledger)
     check(world, again)
     assert again.ledger == answer.ledger
+    settled = replace(world, found_running=world.found_running - answer.ledger.entries.keys())
+    assert plan(settled, answer.ledger) == again, "who was found running stands, now"
     told = [(one.uid, one.outcome) for one in answer.decisions]
     assert [(one.uid, one.outcome) for one in again.decisions] == told
     assert plan(world, again.ledger) == again

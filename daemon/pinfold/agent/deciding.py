@@ -64,7 +64,7 @@ class Deciding:
         pods = active(view.pods)
         away = (ledger.entries.keys() | ledger.protections.keys()) - {pod.uid for pod in pods}
         world = self._world(view, peace, ledger, self._lingering(view, away))
-        if self.planned and self.planned[:2] == (world, ledger):
+        if self.planned and _is_answered(world, ledger, *self.planned):
             self._known = None if away or any(map(near_device, pods)) else (seen, self.planned[2])
             return self.planned[2]
         decided = self._chronicle.recalled(plan(world, ledger))
@@ -124,3 +124,14 @@ class Deciding:
         self._chronicle.moment("ledger.rebuilt", "", f"{len(ledger.entries)} pods kept what they had")
         log.warning("ledger.rebuilt", pods=len(ledger.entries))
         return ledger
+
+
+def _is_answered(world: World, ledger: Ledger, asked: World, held: Ledger, answer: Plan) -> bool:
+    """Whether *answer*, to *asked* where *held* stood, is the plan of *world* where *ledger* stands, too.
+
+    A plan of what it left itself changes nothing. Whoever was found running, and is in the ledger since, stands.
+    """
+    if (world, ledger) == (asked, held):
+        return True
+    found = asked.found_running - answer.ledger.entries.keys()
+    return ledger == answer.ledger and world == replace(asked, found_running=found)
