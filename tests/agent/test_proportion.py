@@ -15,6 +15,7 @@ from pinfold.agent.loop import Agent
 from pinfold.cgroups.held import held
 from pinfold.cgroups.known import GLANCES
 from pinfold.cgroups.paths import CgroupPath, below
+from pinfold.cgroups.wanted import wanted
 from pinfold.planning.planner import plan
 from pinfold.pods.model import QosClass
 from tests.agent.bench import Bench, Fs, pod
@@ -193,6 +194,18 @@ def test_a_plan_is_not_made_again_of_what_it_left_itself(tmp_path: Path) -> None
         node.settle()
     assert planned.call_count == 1, "though its ledger is another one now"
     assert node.bench.status(6).pool
+    node.bench.stop()
+
+
+def test_nothing_is_laid_out_anew_where_a_timer_finds_all_as_it_was(tmp_path: Path) -> None:
+    node = crowded(tmp_path / "node", 5)
+    node.full()
+    with patch("pinfold.agent.enforcement.wanted", wraps=wanted) as laid_out:
+        node.full()
+        assert laid_out.call_count == 0
+        node.start(6, pod(6, 2))
+        node.settle()
+        assert laid_out.call_count > 0
     node.bench.stop()
 
 

@@ -74,7 +74,7 @@ def test_a_refusal_says_what_was_wanted_what_there_was_and_what_it_would_take() 
     )
     assert sentences[2].startswith("What it would take: room on those nodes")
     assert sentences[3] == "It is tried again when CPUs or memory come free."
-    assert "NUMA node 1: not preferred, no room for cpu: 6 CPUs free of 7." in sentences
+    assert "NUMA node 1: not preferred, no room for cpu: 6 of 7 CPUs free." in sentences
 
 
 def test_a_pod_with_less_than_it_asked_for_is_told_what_is_missing() -> None:

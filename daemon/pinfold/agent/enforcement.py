@@ -126,6 +126,7 @@ class NodeCgroups:
         self._tasks = RootTasks(self.fs)
         self.known = Known(self.fs)
         self._tree: Tree | NoTree | None = None
+        self._laid_out: tuple[tuple[Node, Ledger, CpuSet], Layout] | None = None
 
     def close(self) -> None:
         self.fs.close()
@@ -176,6 +177,13 @@ class NodeCgroups:
             refused=refused,
         )
 
+    def layout(self, node: Node, ledger: Ledger, node_shared: CpuSet) -> Layout:
+        """What `wanted` says; where it was asked the same before, as at most timers, what it said then."""
+        asked = node, ledger, node_shared
+        if self._laid_out is None or self._laid_out[0] != asked:
+            self._laid_out = asked, wanted(*asked)
+        return self._laid_out[1]
+
     def enforce(
         self,
         node: Node,
@@ -202,7 +210,7 @@ class NodeCgroups:
             written()
             self.known.stir(Stirred(everywhere=True))
             node = self.look(node.tree, ledger, node.topology, node.found, node.names, node.refused)
-            layout = wanted(node, ledger, node_shared)
+            layout = self.layout(node, ledger, node_shared)
         for _ in range(ROUNDS):
             node = self._weighed(node, layout)
             writes = ordered(node.held, layout)
@@ -230,7 +238,7 @@ class NodeCgroups:
             if (overwritten := _overwritten(layout, before, done, node.held)) or gave_way:
                 break
             node = replace(node, refused=node.refused | _refused(done, node))
-            layout = wanted(node, ledger, node_shared)
+            layout = self.layout(node, ledger, node_shared)
         drift = verify(layout, node.held, node.topology.online)
         hidden = layout.shrunk and self._tasks.hidden
         return Enforced(node, kept, layout, outcomes, drift, overwritten, gave_way, hidden)

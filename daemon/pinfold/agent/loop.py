@@ -41,7 +41,6 @@ from pinfold.cgroups.partitions import held_by_others
 from pinfold.cgroups.paths import ROOT, CgroupPath, File
 from pinfold.cgroups.tree import NoTree, Tree
 from pinfold.cgroups.verify import Drift, verify
-from pinfold.cgroups.wanted import wanted
 from pinfold.config import Config
 from pinfold.errors import PinfoldError
 from pinfold.interrupts.affinities import Moves
@@ -312,7 +311,7 @@ class Agent:
         node = self._cgroups.look(view.tree, decided.ledger, topology, self._books.kept.files, view.names, refused)
         if not self._layout.wants:  # the first turn of this process: the one before may have died amid its work
             node = self._taken_up(node, view)
-        layout = wanted(node, decided.ledger, decided.node_shared)
+        layout = self._cgroups.layout(node, decided.ledger, decided.node_shared)
         unmade = verify(layout, node.held, topology.online)
         made = self._layout if unmade else Layout()  # what differs from that, others wrote
         differs = _places(verify(made, node.held, topology.online)) - self._left

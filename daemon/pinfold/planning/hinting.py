@@ -119,7 +119,7 @@ def _weighed(
         else:
             why = "as good, and a higher node" if preferred else "not preferred"
         if "cpu" in short:
-            why += f": {len(topology.cpus_of(nodes) & cpus)} CPUs free of {count}"
+            why += f": {len(topology.cpus_of(nodes) & cpus)} of {count} CPUs free"
         found.append(
             HintWeighed(nodes, chosen.preferred if nodes == picked else preferred, nodes == picked and admit, why)
         )
