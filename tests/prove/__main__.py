@@ -116,7 +116,7 @@ def main() -> int:
     if args.json:
         found = {name: asdict(one) for name, one in outcomes.items()}
         args.json.write_text(json.dumps({**described(__version__), "outcomes": found}, indent=1))
-    silent = not any(outcomes[regime].foreign_switches[Kind.USER] for regime in (Regime.PARTITION, Regime.ISOLATED))
+    silent = all(outcomes[regime].is_silent for regime in (Regime.PARTITION, Regime.ISOLATED))
     agree = all(one.foreign.agrees for one in outcomes.values() if one.foreign)
     return 0 if silent and agree and outcomes["intruder"].foreign_switches[Kind.USER] else 1
 

@@ -78,6 +78,11 @@ class Outcome:
         return cls(**{**told, "foreign": Foreign(**foreign) if foreign else None})
 
     @property
+    def is_silent(self) -> bool:
+        """Whether nothing but the engine and kernel threads of its very CPUs was switched to."""
+        return not (self.foreign_switches[Kind.USER] or self.foreign_switches[Kind.KERNEL])
+
+    @property
     def foreign_s(self) -> float:
         """Seconds that tasks ran on the engine's CPUs though they could run elsewhere, by the trace."""
         return (self.foreign_ns[Kind.USER] + self.foreign_ns[Kind.KERNEL]) / 1e9
