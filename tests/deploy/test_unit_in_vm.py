@@ -11,6 +11,11 @@ from tests.vm.machine import run_in_vm
 ROOT = Path(__file__).resolve().parents[2]
 REFUSED_BY_THE_KERNEL = re.compile(r"cgroup \S+/cpuset\.(cpus: '' -> '0-15'|mems: '' -> '0-1')")
 """A cgroup with processes takes no empty set again (ENOSPC): all CPUs, all nodes mean the same."""
+KEPT_BY_SYSTEMD = re.compile(
+    r"file (/run/systemd/transient/kubepods-pod\w+\.slice\.d/50-AllowedCPUs\.conf): 'not there' -> '.*AllowedCPUs=\\n'"
+    r"|unit kubepods-pod\w+\.slice DropInPaths: .*"
+)
+"""A property that was set by the bus and is given back leaves an empty drop-in, until the transient slice ends."""
 
 pytestmark = pytest.mark.vm
 
@@ -41,7 +46,10 @@ def test_the_unit_pins_a_pod_and_its_stop_leaves_the_pins() -> None:
 
 
 def test_whichever_way_pinfold_came_it_goes_without_a_trace() -> None:
-    """Every cgroup file that can be written, every affinity, unit property and file, before and after."""
+    """Every cgroup file that can be written, every affinity, unit property and file, before and after.
+
+    As a unit; as the DaemonSet; with no capability at all.
+    """
     (overlay,) = named("DaemonSet", built("release"))["spec"]["template"]["spec"]["initContainers"]
     done = run_in_vm(
         ["python3", "-m", "tests.deploy.uninstall_in_guest", *overlay["args"]],
@@ -53,13 +61,17 @@ def test_whichever_way_pinfold_came_it_goes_without_a_trace() -> None:
     assert done.status == 0, done.output
     told = json.loads(done.output.splitlines()[-1])
     assert told["files"] > 500
-    unit, daemonset = told["unit"], told["daemonset"]
+    unit, unprivileged, daemonset = told["unit"], told["unprivileged"], told["daemonset"]
     assert [unit[step]["status"] for step in ("install", "again", "uninstall")] == [0, 0, 0], done.output
     assert (daemonset["stopped"], daemonset["release"]["status"]) == (0, 0), done.output
-    for way in (unit, daemonset):
+    assert unprivileged["capabilities"] == ["0000000000000000"], done.output
+    assert unprivileged["exclusivity"] == "shrink"
+    assert (unprivileged["verify"], unprivileged["release"]) == (0, 0), done.output
+    for way in (unit, unprivileged, daemonset):
         assert way["pinned"], done.output
         assert way["meanwhile"] > 10
         way["left"] = [line for line in way["left"] if not REFUSED_BY_THE_KERNEL.fullmatch(line)]
     assert daemonset["after the stop"] > 10
     assert unit["left"] == []
+    assert [line for line in unprivileged["left"] if not KEPT_BY_SYSTEMD.fullmatch(line)] == []
     assert daemonset["left"] == ["directory /var/lib/pinfold: 'not there' -> 'there'"]
