@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from typing import Any
+from typing import Any, Literal
 
 from tests.vm.daemon import MANIFESTS
 from tests.vm.node import Node
@@ -28,11 +28,11 @@ def pod(number: int, cpus: int, engine: int) -> dict[str, Any]:
     }
 
 
-def boot() -> Node:
+def boot(driver: Literal["systemd", "cgroupfs"] = "cgroupfs") -> Node:
     """The kubelet's cgroups, a noisy neighbour in system.slice and one in the root cgroup; no manifests."""
     shutil.rmtree(MANIFESTS, ignore_errors=True)
     MANIFESTS.mkdir(parents=True)
-    node = Node("cgroupfs", sandbox_gap_s=0, start_gap_s=0)
+    node = Node(driver, sandbox_gap_s=0, start_gap_s=0)
     node.start_service("backup")
     node.start_task()
     return node
