@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from pinfold.cgroups.executor import Result
-from pinfold.cgroups.found import Record
+from pinfold.cgroups.found import Found, Record
 from pinfold.cgroups.layout import Enforcement
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, below, holds
 from pinfold.cgroups.protocol import ordered
@@ -531,6 +531,26 @@ def test_a_set_that_is_to_inherit_steps_aside_before_a_pool_beside_it_is_made(no
     assert writes.index("B.cpus=0-1,6-15") < writes.index("pod1.part=root") < writes.index("B.cpus=")
 
 
+def test_a_set_that_is_to_inherit_steps_aside_before_a_pool_stands_again(node: PlayedNode) -> None:
+    pod = running(node, 1, "rest")
+    now = ledger(pooled(1, "2-5"))
+    node.settle(now)
+    node.ground.write(pod, File.PARTITION, "member")
+    node.ground.write(BURSTABLE, File.CPUS, "0-1,4")
+    node.found = {**node.found, BURSTABLE: {File.CPUS: Record("", frozenset({"0-1,4"}))}}
+    assert at_once(node, now) == ["B.cpus=0-1,6-15", "pod1.part=root", "B.cpus="]
+
+
+def test_a_pool_that_is_held_by_its_set_does_not_step_aside(node: PlayedNode) -> None:
+    """Two that would have to exchange their only CPUs stay where they are: aside it would run among everybody."""
+    running(node, 1, "rest")
+    running(node, 2, "rest")
+    node.refused = frozenset([uid(2)])
+    node.settle(ledger(pooled(1, "2"), pooled(2, "6")))
+    writes = told(node.plan(ledger(pooled(1, "6"), pooled(2, "2"))))
+    assert [write for write in writes if write.startswith("pod2.cpus=")] == []
+
+
 def test_a_set_goes_to_what_a_union_is_to_leave_only_when_that_has_left(node: PlayedNode) -> None:
     """Within it, it would keep the union from ever growing again (EINVAL)."""
     for number in (1, 2, 3):
@@ -543,11 +563,13 @@ def test_a_set_goes_to_what_a_union_is_to_leave_only_when_that_has_left(node: Pl
     assert writes.index("K.excl=2-3,8-9,11-15") < writes.index("user.slice.cpus=10")
 
 
-def test_a_set_that_lies_in_a_union_leaves_it_so_that_the_union_can_grow(node: PlayedNode) -> None:
+@pytest.mark.parametrize("found", [{USER: {File.CPUS: Record("8-10", frozenset({"10"}))}}, {}], ids=["ours", "theirs"])
+def test_a_set_that_lies_in_a_union_leaves_it_so_that_the_union_can_grow(node: PlayedNode, found: Found) -> None:
+    """Be it Pinfold's trimming, or somebody wrote it since the last look."""
     running(node, 1, "rest")
     node.settle(ledger(pooled(1, "10")))
     node.ground.write(USER, File.CPUS, "10")
-    node.found = {**node.found, USER: {File.CPUS: Record("8-10", frozenset({"10"}))}}
+    node.found = {**node.found, **found}
     writes = at_once(node, ledger(pooled(1, "8-9")))
     assert writes.index("user.slice.cpus=0-7,11-15") < writes.index("K.excl=8-10") < writes.index("user.slice.cpus=10")
 
@@ -604,6 +626,17 @@ def test_a_set_whose_cpus_are_all_offline_is_kept_off_a_pool_before_its_partitio
     node.refused = frozenset([uid(1)])
     writes = settled(node, now)
     assert writes.index("system.slice.cpus=0-1,7-15") < writes.index("pod1.part=member")
+
+
+def test_a_partition_goes_on_from_what_somebody_gave_another_pool_in_it() -> None:
+    """7.3 lets a set meet a partition, and that one grow."""
+    node = _enabled(PlayedNode.boot(ModelGround.boot(V7_3, 16), Enforcement.PARTITION))
+    running(node, 1, "rest")
+    coming = running(node, 2, "rest")
+    node.settle(ledger(pooled(1, "13-14")))
+    node.ground.write(coming, File.CPUS, "13-15")
+    node.refused = frozenset([uid(2)])
+    assert "pod1.excl=8-9,13-14" in at_once(node, ledger(pooled(1, "8-9"), pooled(2, "13-15")))
 
 
 def test_what_the_cgroup_of_a_pool_to_come_was_given_steps_aside_for_a_pool_beside_it() -> None:

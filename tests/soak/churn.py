@@ -13,13 +13,14 @@ from pathlib import Path
 from random import Random
 
 from pinfold.agent.loop import RETRY_S, Agent
+from pinfold.cgroups.found import Found, from_text
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, holds
 from pinfold.cgroups.verify import Cause
 from pinfold.cpuset import CpuSet
 from pinfold.planning.ledger import Ledger
 from pinfold.planning.reasons import Outcome, Word
 from pinfold.report.snapshot import Mode, Snapshot
-from pinfold.state import FILE, StateError
+from pinfold.state import FILE, StateError, boot_id
 from tests.agent.bench import Bench, Death, Sharing, sharing
 from tests.apiserver.faults import Drop, Fault, Garbage, Refuse
 from tests.apiserver.server import LocalApiServer
@@ -89,7 +90,7 @@ class Churn:
         name = event.__name__.replace("_", " ").strip()
         self.story.append(name)
         self.counts[name] += 1
-        self.may_fail, self.spoilt = set(), False
+        self.may_fail, self.spoilt, self.ground.written = set(), False, []
         try:
             event()
             snapshot = self._settled()
@@ -223,13 +224,17 @@ class Churn:
         self.bench.now_s += RETRY_S
 
     def _the_disk_is_full(self) -> None:
+        """Only what the checkpoint has as Pinfold's may be written: an empty set where one was before, say."""
         self.may_fail = {StateError.__name__}
         draft = Path(self.bench.config.state_dir) / f"{FILE}.new"
         draft.mkdir()  # no file can be made there, as on a full disk
-        count = self.ground.count
         self._also()
-        if self.ground.count != count:
-            raise AssertionError("a write that the disk does not know of")
+        known = {
+            (path, file): one.ours for path, records in self._found_on_disk().items() for file, one in records.items()
+        }
+        unknown = [one for one in self.ground.written if one[2] not in known.get(one[:2], ())]
+        if unknown:
+            raise AssertionError(f"writes that the disk does not know of: {unknown}")
         draft.rmdir()
 
     def _the_checkpoint_is_torn(self) -> None:
@@ -479,6 +484,14 @@ class Churn:
         if self.away:  # one that was torn is as it was until the pods are known
             self.may_fail.add(StateError.__name__)
         self.bench.start()
+
+    def _found_on_disk(self) -> Found:
+        assert self.bench.state
+        try:
+            checkpoint = self.bench.state.load(boot_id())
+        except StateError:  # torn, and not written anew since
+            return {}
+        return from_text(checkpoint.found) if checkpoint else {}
 
     def _write_machine(self) -> None:
         write_machine(self.bench.tmp, sockets=2, cores=4, threads=2, numbering="adjacent", offline=sorted(self.offline))

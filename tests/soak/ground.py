@@ -19,6 +19,8 @@ class SoakGround(Fs):
         self._mount = mount
         self.taken = 0
         """Writes that the kernel took."""
+        self.written: list[tuple[CgroupPath, File, str]] = []
+        """Those of them since it was last emptied: once a step."""
         self._populated: dict[CgroupPath, str] = {}
         for path in map(CgroupPath, world.paths()):
             self._stand(path)
@@ -30,6 +32,7 @@ class SoakGround(Fs):
     def write(self, path: CgroupPath, file: str, value: str, /) -> None:
         super().write(path, file, value)
         self.taken += 1
+        self.written.append((path, File(file), value))
         self._ring(path, file, value)
 
     def meddle(self, path: CgroupPath, file: File, value: str) -> None:

@@ -206,9 +206,13 @@ class Moves:
             self._become(slot, Kind.MEMBER)
 
     def _kept(self, slot: _Slot) -> CpuSet:
-        """As the slot has it; but nobody inside runs on the set of a partition that is none, nor on one beside."""
+        """As the slot has it; but nobody inside runs on the set of a partition that is none, nor on one beside it.
+
+        A set that comes to meet that one ends it (6.12).
+        """
         kept = slot.kept if self._is_up(slot) else slot.now & slot.aim
-        return kept if slot.text or slot.file is File.EXCLUSIVE else kept - self._held_beside(slot)
+        beside = (one for one in self._sets_beside(slot, File.EXCLUSIVE) if one.kind is not Kind.MEMBER)
+        return kept - CpuSet.union(one.text for one in beside)
 
     def _stand_up(self, slot: _Slot) -> None:
         is_up = slot.kind is Kind.MEMBER or self._words[slot.path] == slot.kind
@@ -250,10 +254,8 @@ class Moves:
         return own is not None and bool(own.text) and not self._is_up(own)
 
     def _is_refused(self, slot: _Slot, text: CpuSet) -> bool:
-        """Whether the kernel would not take it; or it would end a partition beside it (6.12), or lie in a union."""
-        if slot.file is File.EXCLUSIVE:
-            return any(self._in_the_way(slot, text))
-        return self._is_in_union(slot, text) or not (text - slot.text).isdisjoint(self._held_beside(slot))
+        """Whether the kernel refuses it for a set beside it."""
+        return any(self._in_the_way(slot, text))
 
     def _in_the_way(self, slot: _Slot, text: CpuSet) -> "Iterator[_Slot]":
         """The sets beside an exclusive one that keep it from *text*: those that lie in it all (EINVAL), and beside a
@@ -268,11 +270,6 @@ class Moves:
         """Whether a set would lie in an exclusive one beside it, which then could not grow any more."""
         beside = self._sets_beside(slot, File.EXCLUSIVE) if slot.file is File.CPUS and text else ()
         return any(text <= one.text for one in beside)
-
-    def _held_beside(self, slot: _Slot) -> CpuSet:
-        """What the partitions beside it have."""
-        beside = self._sets_beside(slot, File.EXCLUSIVE)
-        return CpuSet.union(one.text for one in beside if one.kind is not Kind.MEMBER and self._is_up(one))
 
     def _sets_beside(self, slot: _Slot, file: File) -> "Iterator[_Slot]":
         for one in self._below[parent(slot.path)]:

@@ -118,7 +118,7 @@ def _trims(
 
     On 6.12 an overlap beside an owner breaks the partition, or keeps it from being made; and a union that holds all of
     a set beside it is refused (EINVAL, 6.12 and 7.3): that cannot be where the set is all CPUs. Where nothing is left
-    the cgroup gets its own CPUs, or *shared*.
+    the cgroup gets its own CPUs, or *shared*. What lies in a union as it is now may have to step aside till that moved.
     """
     owners, exclusive = _by_parent(owned), _by_parent({**unions, **owned})
     for path, state in node.held.items():
@@ -128,7 +128,9 @@ def _trims(
         if node.topology.online <= cpus:
             neighbours = owners.get(parent(path), {})
         beside = CpuSet.union(one for other, one in neighbours.items() if other != path)
-        if not cpus.isdisjoint(beside) and (path in owned or not node.is_theirs(path)):
+        now = [node.held[other].exclusive for other in neighbours if other != path and other in node.held]
+        is_met = not cpus.isdisjoint(beside) or any(one and cpus <= one for one in now)
+        if is_met and (path in owned or not node.is_theirs(path)):
             yield path, Want("beside a pool", cpus=cpus - beside or owned.get(path, shared))
 
 
