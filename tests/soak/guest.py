@@ -120,7 +120,7 @@ class Churn:
         cgroup = self.node.prepare(one.manifest)
         places = {each.container: each.cgroup.lstrip("/") for each in self.node.processes() if each.uid == one.uid}
         files = [cgroup / "cpuset.cpus", CGROUPS / "system.slice/cpuset.cpus"]
-        files += [CGROUPS / places[container] / "cpuset.cpus" for container in CONTAINERS]
+        files += [CGROUPS / places[container] / "cpuset.cpus" for container in CONTAINERS] * 2
         files += [cgroup / "cpuset.cpus.exclusive", cgroup / "cpuset.cpus.partition"] * 2 * bool(one.cpus)
         file = self.random.choice(files)
         value = self.random.choice(WORDS if file.name.endswith("partition") else LISTS)

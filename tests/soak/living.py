@@ -64,8 +64,8 @@ def broken(pods: Iterable[Living], node: Node) -> Iterator[str]:
             ]
             sets = {cpus for _, cpus in mine}
             if [len(cpus) for cpus in sets] != [size] * bool(size) or any(cpus & own for cpus in sets):
-                whose = "its engine" if is_alone else "all"
-                yield f"{one.name} has no {size} CPUs of its own for {whose}: {_told(mine)}"
+                whose = "its engine" if is_alone else "the others"
+                yield f"{one.name} owes {size} CPUs to {whose}: {_told(mine)}"
             own = own.union(*sets)
         others = [(task, cpus) for task, cpus in runs if cpus & own and not task.cgroup.startswith(inside)]
         if others:
