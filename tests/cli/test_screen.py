@@ -104,7 +104,7 @@ def test_top_shows_how_busy_each_pool_and_each_slice_is(daemon: Daemon) -> None:
         terminal.until(lambda text: "Reading" in text)
         node = daemon.node
         write_counts(node.root, node.snapshot.topology, node.snapshot.pods, 603)
-        text = terminal.until(lambda text: "50%" in text)
+        text = terminal.until(lambda text: all(one in text for one in ("50%", "pod shared", "node shared", "drift ")))
         rows = {line[3:29].strip(): line for line in text.splitlines()}
         assert rows["db/postgres"].split() == ["A", "db/postgres", "6,19,22", "||||", "50%", "0%", "99.999%"]
         assert rows["postgres"].split() == ["postgres", "6,22", "||||||", "70%"]  # drifted: not measured
