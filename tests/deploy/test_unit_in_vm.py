@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 REFUSED_BY_THE_KERNEL = re.compile(r"cgroup \S+/cpuset\.(cpus: '' -> '0-15'|mems: '' -> '0-1')")
 """A cgroup with processes takes no empty set again (ENOSPC): all CPUs, all nodes mean the same."""
 KEPT_BY_SYSTEMD = re.compile(
-    r"file /run/systemd/transient/kubepods-pod\w+\.slice\.d/50-AllowedCPUs\.conf: 'not there' -> '.*\\n(AllowedCPUs=\\n)+'"
+    r"file /run/systemd/transient/kubepods-pod\w+\.slice\.d/50-AllowedCPUs\.conf: 'not there' -> '.*"
+    r"\\n(AllowedCPUs=\\n)+'"
     r"|unit (kubepods-pod\w+\.slice) DropInPaths: '(.*)' -> '\3 /run/systemd/transient/\2\.d/50-AllowedCPUs\.conf'"
 )
 """A property that was set by the bus and is given back leaves an empty drop-in, until the transient slice ends."""
