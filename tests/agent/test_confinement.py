@@ -212,6 +212,39 @@ def test_a_container_that_nobody_can_name_waits_in_the_pool_and_is_late_when_it_
     assert counted(counters, "container", "verified") == 1
 
 
+def test_a_container_that_ran_before_its_pod_was_confined_is_outside_the_pool_though_it_is_named_later(
+    bench: Bench,
+) -> None:
+    bench.appear(1)
+    for path in (ENGINE, PROXY):
+        begin(bench, path, runs=True)
+    bench.turn()
+    bench.put(pod(1, 4, engine=3))
+    assert late(bench.turn().counters) == (0, 0)
+    bench.put(named(pod(1, 4, engine=3)))
+    assert late(bench.turn().counters) == (2, 2)
+    assert late(bench.turn().counters) == (2, 2), "it is told once"
+
+
+def test_a_container_that_ran_before_its_pod_was_confined_is_outside_the_pool_though_it_is_narrowed_beside_the_loop(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.appear(1)
+    begin(bench, ENGINE, runs=True)
+    bench.turn()
+    bench.put(pod(1, 4, engine=3))
+    assert late(bench.turn().counters) == (0, 0)
+    (engine,) = (one for one in bench.status(1).containers if one.name == "engine")
+    bench.fs.write(ENGINE, File.CPUS, str(engine.cpus))
+    newborn = Newborn(ENGINE, uid(1), engine.cpus, "engine", bench.status(1).pool)
+    answers = [[Narrowed(newborn, bench.now_s, bench.now_s, None, is_confined=True)]]
+    assert bench.agent
+    monkeypatch.setattr(bench.agent._narrowing, "taken", lambda: answers.pop() if answers else [])
+    bench.put(named(pod(1, 4, engine=3)))
+    assert late(bench.turn().counters) == (1, 1)
+    assert late(bench.turn().counters) == (1, 1), "it is told once"
+
+
 def test_a_container_that_came_and_went_between_two_looks_is_late_where_it_could_be(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

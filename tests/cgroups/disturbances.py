@@ -3,8 +3,8 @@
     python -m tests.vm --kernel 6.12 --smp 12 --append isolcpus=10-11 -- python3 -m tests.cgroups.disturbances
 
 A scene makes pools, spoils something, and then lets Pinfold settle: each owner is then alone on its CPUs, every file
-and effective set is what the ledger wants, and no CPU belongs to nobody. As a command it plays all scenes on this
-machine's own kernel, which has remote partitions, and ends with ``N passed, N failed``.
+and effective set is what the ledger wants, and no CPU belongs to nobody. As a command it plays all scenes, or those
+that are named, on this machine's own kernel, which has remote partitions, and ends with ``N passed, N failed``.
 """
 
 import sys
@@ -99,6 +99,36 @@ def cpus_are_lost_below_a_qos_slice_and_by_nobody_who_still_runs(node: PlayedNod
     node.end_pod(pod)
     del stage.pods[2]
     stage.ledger = stage.ledger.without([uid(2)])
+    stage.settle()
+
+
+def cpus_are_lost_where_the_kubepods_root_has_all_of_them(node: PlayedNode) -> None:
+    """As the kubelet writes them."""
+    stage = Stage(node)
+    node.ground.write(KUBEPODS, File.CPUS, "0-11")
+    pod = stage.pod(1, "2-5", engine="2-3")
+    stage.spoil(KUBEPODS, File.EXCLUSIVE, "")
+    stage.spoil(pod, File.EXCLUSIVE, "")
+    stage.settle()
+    assert stage.read(KUBEPODS, File.CPUS) == "0-11"
+    assert stage.read(KUBEPODS, File.EXCLUSIVE) == "2-5"
+
+
+def cpus_that_the_kernel_was_booted_to_isolate_are_lost(node: PlayedNode) -> None:
+    stage = Stage(node)
+    pod = stage.pod(1, f"5,{ISOLCPUS}", engine=str(ISOLCPUS), isolated=True)
+    for path in (KUBEPODS, pod):
+        stage.spoil(path, File.EXCLUSIVE, "")
+    stage.settle()
+
+
+def a_list_across_two_pools_is_written_beside_them_twice(node: PlayedNode) -> None:
+    stage = Stage(node)
+    node.ground.write(KUBEPODS, File.CPUS, "0-11")
+    stage.pod(1, "1-2")
+    stage.pod(2, "3-5", engine="3-4")
+    stage.spoil(BURSTABLE, File.CPUS, "0-3")
+    stage.spoil(BURSTABLE, File.CPUS, "0-3")
     stage.settle()
 
 
@@ -223,6 +253,9 @@ def an_isolated_pool_takes_cpus_that_the_kernel_was_booted_to_isolate(node: Play
 SCENES: tuple[Scene, ...] = (
     exclusive_sets_are_emptied_from_the_top_down,
     cpus_are_lost_below_a_qos_slice_and_by_nobody_who_still_runs,
+    cpus_are_lost_where_the_kubepods_root_has_all_of_them,
+    cpus_that_the_kernel_was_booted_to_isolate_are_lost,
+    a_list_across_two_pools_is_written_beside_them_twice,
     the_union_above_was_too_small_when_a_pool_grew,
     a_sibling_gets_a_set_that_overlaps,
     the_union_above_shrinks,
@@ -240,7 +273,7 @@ def main() -> int:
     from .guest import RealGround, clean
 
     passed = failed = 0
-    for scene in SCENES:
+    for scene in [one for one in SCENES if one.__name__ in sys.argv[1:]] or SCENES:
         with RealGround() as ground:
             node = PlayedNode.boot(ground, Enforcement.PARTITION)
             try:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from pinfold.cgroups.files import CgroupGoneError
+from pinfold.cgroups.files import CgroupError, CgroupGoneError
 from pinfold.cgroups.layout import Enforcement
 from pinfold.cgroups.lost import MENDING, are_lost, mend, searched
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, holds
@@ -39,8 +39,10 @@ def test_afterwards_each_owner_is_alone_on_a_model(scene: Scene, kernel: Kernel)
         pytest.skip(f"the model does not go where {state}")
 
 
-def lost_on_6_12() -> tuple[Stage, CgroupPath]:
+def lost_on_6_12(of_kubepods: str = "") -> tuple[Stage, CgroupPath]:
+    """*of_kubepods*: the list that the kubelet wrote."""
     stage = Stage(booted(V6_12))
+    stage.node.ground.write(KUBEPODS, File.CPUS, of_kubepods)
     pod = stage.pod(1, "2-5")
     stage.spoil(KUBEPODS, File.EXCLUSIVE, "")
     stage.spoil(pod, File.EXCLUSIVE, "")
@@ -54,7 +56,8 @@ def test_cpus_that_belong_to_nobody_are_told() -> None:
     assert (lost.path, lost.want, lost.have) == (ROOT, "0-11", "0-1,6-11")
 
 
-def test_mending_goes_on_after_a_crash_at_each_of_its_writes() -> None:
+@pytest.mark.parametrize("of_kubepods", ["", "0-11"])
+def test_mending_goes_on_after_a_crash_at_each_of_its_writes(of_kubepods: str) -> None:
     class Dead(Exception):  # noqa: N818
         pass
 
@@ -79,7 +82,7 @@ def test_mending_goes_on_after_a_crash_at_each_of_its_writes() -> None:
             super().remove(path)
 
     for lives in range(10):
-        stage, _ = lost_on_6_12()
+        stage, _ = lost_on_6_12(of_kubepods)
         ground = stage.node.ground
         assert isinstance(ground, ModelGround)
         mortal = Mortal(ground.world)
@@ -102,6 +105,14 @@ def test_mending_that_cannot_be_done_leaves_nothing_behind() -> None:
     with pytest.raises(CgroupGoneError):
         mend(ground, CpuSet.parse("2"))
     assert MENDING not in ground.world.paths()
+
+
+def test_where_no_partition_can_be_made_the_kernels_word_is_told() -> None:
+    """All that the root cgroup's own processes have."""
+    node = Stage(booted(V6_12)).node
+    with pytest.raises(CgroupError, match=r"CPUs 0-11 belong to nobody.*: isolated invalid \("):
+        mend(node.ground, CpuSet.parse("0-11"))
+    assert MENDING not in node.paths()
 
 
 class Watched(ModelGround):

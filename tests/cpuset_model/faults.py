@@ -50,9 +50,11 @@ def check(machine: Machine) -> None:
         if group.valid and group.parent is not None:
             held = group.exclusive_effective
             isolated = isolated | held if group.state == State.ISOLATED else isolated - held
-    if seen != machine.active and not machine.may_lose:
+    lost = machine.active - seen
+    if lost and not machine.may_lose:
         raise FaultyState(Fault.LOST)
-    if machine.isolated - machine.boot_isolated != isolated - machine.boot_isolated:
+    any_way = machine.boot_isolated | lost
+    if machine.isolated - any_way != isolated - any_way:
         raise FaultyState(Fault.WRONGLY_ISOLATED)
 
 

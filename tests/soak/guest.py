@@ -119,7 +119,9 @@ class Churn:
         one = self._one()
         cgroup = self.node.prepare(one.manifest)
         places = {each.container: each.cgroup.lstrip("/") for each in self.node.processes() if each.uid == one.uid}
+        kubepods = CGROUPS / "kubepods.slice"
         files = [cgroup / "cpuset.cpus", CGROUPS / "system.slice/cpuset.cpus"]
+        files += [kubepods / "cpuset.cpus.exclusive", kubepods / "kubepods-burstable.slice/cpuset.cpus"]
         files += [CGROUPS / places[container] / "cpuset.cpus" for container in CONTAINERS] * 2
         files += [cgroup / "cpuset.cpus.exclusive", cgroup / "cpuset.cpus.partition"] * 2 * bool(one.cpus)
         file = self.random.choice(files)

@@ -212,10 +212,10 @@ class Narrowing:
         except CgroupError as error:
             log.warning("newborn.left", cgroup=newborn.path, reason=str(error))
             return True
-        written_at, late = self._now(), None
+        late = self._late(newborn, before) if newborn.is_promised else None  # at once: who begins meanwhile counts
+        written_at = self._now()
         is_confined = newborn.is_promised and self._effective(newborn.path) <= newborn.cpus
         if newborn.is_promised:
-            late = self._late(newborn, before)
             self._narrowed[newborn.path] = is_confined and late is None
         self._done.put(Narrowed(newborn, seen_at, written_at, late, is_confined))
         return newborn.is_promised

@@ -109,6 +109,8 @@ class Newcomers:
     """The runtime's ids of the containers that were judged, as long as their pods are there."""
     unstarted: Mapping[CgroupPath, Late] = field(default_factory=dict)
     """Whose program did not run yet right before the writes, outside of what it is promised."""
+    unnamed: frozenset[CgroupPath] = frozenset()
+    """Whose program ran before its pod was confined to its pool, and whose container nobody could name then."""
 
     def met(
         self,
@@ -140,7 +142,7 @@ class Newcomers:
         fresh = {uid for uid, pod in tree.pods.items() if self.there is not None and pod.path not in self.there}
         came = frozenset((self.came & tree.pods.keys()) | fresh)
         judged = {one: verdict for one, verdict in self.judged.items() if verdict.pod in tree.pods}
-        return Newcomers(waiting, frozenset(there), tree, came, judged)
+        return Newcomers(waiting, frozenset(there), tree, came, judged, unnamed=self.unnamed & there.keys())
 
     def narrowed(
         self, newborn: Newborn, seen_at: float, written_at: float, late: Late | None
@@ -149,6 +151,8 @@ class Newcomers:
         if not newborn.name:  # promised nothing
             return self, None
         was_told = self._was_late(newborn.path)
+        if newborn.path in self.unnamed:
+            late = Late(newborn.pod, newborn.name, outside_pool=True)
         after = self._judging({newborn.path: Judged(newborn.pod, late is not None or was_told)})
         late = None if was_told else late
         if (one := self.waiting.get(newborn.path)) is None:  # confined by the loop meanwhile, or gone
@@ -174,15 +178,20 @@ class Newcomers:
         """Whose program runs already, outside of what it is promised. To be asked right before the writes."""
         found: dict[CgroupPath, Late] = {}
         unstarted: dict[CgroupPath, Late] = {}
+        unnamed = set(self.unnamed)
         for path, one in self.waiting.items():
-            promise = promises.get(path)
-            if promise is None or not promise.container or one.is_narrowed or self._is_judged(path):
+            if (promise := promises.get(path)) is None:
+                pool = promises.get(parent(path), Promise(CpuSet())).pool
+                if pool and not effective(path, held) <= pool and has_run(path):
+                    unnamed.add(path)
+            elif not promise.container or one.is_narrowed or self._is_judged(path):
                 continue
-            outside = _outside(one.pod, promise, effective(path, held))
-            if outside:
+            elif path in unnamed:
+                found[path] = Late(one.pod, promise.container, outside_pool=True)
+            elif outside := _outside(one.pod, promise, effective(path, held)):
                 (found if has_run(path) else unstarted)[path] = outside
         after = self._judging({path: Judged(one.pod, True) for path, one in found.items()})
-        return replace(after, unstarted=unstarted), list(found.values())
+        return replace(after, unstarted=unstarted, unnamed=frozenset(unnamed)), list(found.values())
 
     def passed(self, paths: Iterable[CgroupPath], node: Node, ledger: Ledger) -> tuple["Newcomers", list[Late]]:
         """Containers that came and went between two looks: who can say any more that their programs did not run?
