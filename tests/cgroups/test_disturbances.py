@@ -108,7 +108,7 @@ def test_mending_that_cannot_be_done_leaves_nothing_behind() -> None:
 
 
 def test_where_no_partition_can_be_made_the_kernels_word_is_told() -> None:
-    """All that the root cgroup's own processes have."""
+    """Of all that the root cgroup's own processes have."""
     node = Stage(booted(V6_12)).node
     with pytest.raises(CgroupError, match=r"CPUs 0-11 belong to nobody.*: isolated invalid \("):
         mend(node.ground, CpuSet.parse("0-11"))

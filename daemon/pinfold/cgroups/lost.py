@@ -83,12 +83,17 @@ def are_lost(held: Held) -> bool:
 def mend(fs: Mending, lost: CpuSet) -> None:
     """Give *lost* CPUs, which belong to nobody, back to the root cgroup; nobody's tasks move.
 
-    May be repeated after a crash at any write. Raises CgroupError, and leaves nothing behind.
+    May be repeated after a crash at any write. An exclusive set beside the mending cgroup may not hold any of them:
+    whose they are to be is written anew afterwards. Raises CgroupError, and leaves nothing behind.
     """
+    for name in fs.children(ROOT):
+        exclusive = CpuSet.parse(fs.read(below(ROOT, name), File.EXCLUSIVE) or "")
+        if not exclusive.isdisjoint(lost):
+            fs.write(below(ROOT, name), File.EXCLUSIVE, str(exclusive - lost))
     fs.make(MENDING)
     try:
         if lost:
-            # A partition that gets its CPUs later may share them with the sets beside it, or have them of isolcpus=.
+            # In this order it may share them with the cpusets beside it, and have those under isolcpus=.
             fs.write(MENDING, File.PARTITION, Kind.ISOLATED)
             fs.write(MENDING, File.CPUS, str(lost))
             if (word := fs.read(MENDING, File.PARTITION)) != Kind.ISOLATED:
