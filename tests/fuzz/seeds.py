@@ -13,7 +13,7 @@ from pinfold.pods.model import Pod
 from pinfold.pods.reader import read_pod
 from pinfold.state import Checkpoint, _data
 from tests.machines import W80
-from tests.sources import specimens
+from tests.sources import pods_server, specimens
 
 from .targets import POLICY, _machine
 
@@ -33,6 +33,10 @@ def _cpu_lists() -> list[bytes]:
 
 def _pod_jsons() -> list[bytes]:
     return [json.dumps(one).encode() for one in _pods()]
+
+
+def _pod_protobufs() -> list[bytes]:
+    return [pods_server.event(place % 5, pods_server.encoded(one)) for place, one in enumerate(_pods())]
 
 
 def _watch_streams() -> list[bytes]:
@@ -65,6 +69,7 @@ def _sysfs() -> list[bytes]:
 SEEDS: Mapping[str, Callable[[], list[bytes]]] = {
     "cpu_list": _cpu_lists,
     "pod_json": _pod_jsons,
+    "pod_protobuf": _pod_protobufs,
     "watch_stream": _watch_streams,
     "checkpoint": _checkpoints,
     "configuration": _configurations,

@@ -21,6 +21,7 @@ from pinfold.planning.policy import Manage, Policy
 from pinfold.pods.model import InvalidPod
 from pinfold.pods.reader import is_uid, read_pod
 from pinfold.sources.answers import Event, Failed, Page, event, page
+from pinfold.sources.pod_protobuf import ProtobufError, watch_event
 from pinfold.state import VERSION, Checkpoint, StateError, _checksum, _data, checkpoint_of
 from pinfold.topology.files import mask
 from pinfold.topology.model import Topology
@@ -59,6 +60,22 @@ def pod_json(data: bytes) -> None:
         raw = json.loads(data)
     except (ValueError, RecursionError):
         return
+    _placed(raw)
+
+
+def pod_protobuf(data: bytes) -> None:
+    """Any bytes are an event of the Pods API or say why not; what it tells of is a pod as JSON's is."""
+    try:
+        told = watch_event(data)
+    except ProtobufError:
+        return
+    if told and told.pod:
+        assert told.uid
+        json.dumps(told.pod).encode()
+        _placed(told.pod)
+
+
+def _placed(raw: object) -> None:
     pod = read_pod(raw, "here")
     if isinstance(pod, InvalidPod):
         assert pod.reason
@@ -160,5 +177,6 @@ def _machine() -> tuple[Path, tuple[Path, ...]]:
 
 
 TARGETS: Mapping[str, Target] = {
-    target.__name__: target for target in (cpu_list, pod_json, watch_stream, checkpoint, configuration, sysfs)
+    target.__name__: target
+    for target in (cpu_list, pod_json, pod_protobuf, watch_stream, checkpoint, configuration, sysfs)
 }

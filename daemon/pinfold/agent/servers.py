@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from pinfold.config import Config
 from pinfold.errors import PinfoldError
 from pinfold.sources.client import SERVICE_ACCOUNT, ApiServer
 from pinfold.sources.kubelet import KubeletPods
+from pinfold.sources.pods_api import SOCKET, PodsApi
 
 
 class SourceError(PinfoldError):
@@ -36,3 +38,15 @@ def kubelet(config: Config, wake: Callable[[], None]) -> KubeletPods | None:
     kubeconfig = Path(path) if (path := config.sources.api_server.kubeconfig) else None
     server = ApiServer.at_kubelet(source.address, trust, "" if is_itself else config.node_name, kubeconfig)
     return KubeletPods(server, wake, config.cpu_manager_reconcile_period)
+
+
+def pods_api(config: Config, wake: Callable[[], None]) -> PodsApi | None:
+    """None where it is not to be watched. Raises SourceError."""
+    enabled, root = config.sources.pods_api.enabled, Path(config.sources.kubelet.root_dir)
+    if enabled is False or (enabled == "auto" and not (root / SOCKET).is_socket()):
+        return None
+    if find_spec("h2"):
+        return PodsApi(root, wake)
+    if enabled == "auto":
+        return None
+    raise SourceError("sources.podsApi needs the Python packages h2 and protobuf: pip install 'pinfold[pods-api]'.")

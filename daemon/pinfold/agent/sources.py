@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from pinfold.agent.naming import Naming
-from pinfold.agent.servers import SourceError, api_server, kubelet
+from pinfold.agent.servers import SourceError, api_server, kubelet, pods_api
 from pinfold.agent.view import near_device
 from pinfold.cgroups.known import Stirred
 from pinfold.cgroups.paths import CgroupPath, File, below, parent
@@ -22,6 +22,7 @@ from pinfold.sources.apiserver import ApiServerPods
 from pinfold.sources.cgroup_events import CgroupEvents, Change, Changes, Happening
 from pinfold.sources.first_writes import FirstWrites
 from pinfold.sources.inotify import InotifyLimitError
+from pinfold.sources.kubelet import KubeletPods
 from pinfold.sources.kubelet_config import KubeletConfig
 from pinfold.sources.kubelet_devices import device_nodes
 from pinfold.sources.kubelet_events import KubeletEvents
@@ -29,12 +30,15 @@ from pinfold.sources.kubelet_state import Peace, cpu_manager, memory_manager, pe
 from pinfold.sources.manifests import Manifests
 from pinfold.sources.partition_events import PartitionEvents
 from pinfold.sources.picture import Objects, Pods, RawPod
+from pinfold.sources.pods_api import PodsApi
 from pinfold.sources.wakeup import Wakeup
 from pinfold.topology.devices import nodes_of_pci
 from pinfold.topology.hotplug import HotplugMonitor, HotplugUnavailableError
 
-API_SERVER, KUBELET, MANIFESTS, CGROUPS, HOTPLUG = "api-server", "kubelet", "manifests", "cgroups", "hotplug"
+API_SERVER, KUBELET, PODS_API, MANIFESTS = "api-server", "kubelet", "pods-api", "manifests"
+CGROUPS, HOTPLUG = "cgroups", "hotplug"
 
+_NOTHING = Pods()
 _FILES = frozenset(File) - {File.PROCS, File.MEMORY_CURRENT}
 _Read = tuple[tuple[Pod, ...], tuple[InvalidPod, ...]]
 
@@ -47,11 +51,12 @@ class Sources:
         self.naming = Naming()
         self._sysfs_root = Path(config.sysfs_root)
         self._kubelet_root = Path(config.sources.kubelet.root_dir)
-        self._manifests = Manifests(Path(path)) if (path := config.sources.manifests.path) else None
         self.server = api_server(config)
         self._api = ApiServerPods(self.server, config.node_name, self.wakeup.wake) if self.server else None
         self._kubelet = kubelet(config, self.wakeup.wake)
-        if not (self._manifests or self._api or self._kubelet):
+        self._pods_api = pods_api(config, self.wakeup.wake)
+        self._manifests = Manifests(Path(path)) if (path := config.sources.manifests.path) else None
+        if not (self._manifests or self._api or self._kubelet or self._pods_api):
             raise SourceError(
                 "no source of pods: set sources.apiServer.kubeconfig, run in a cluster, or name --manifests DIR."
             )
@@ -88,17 +93,16 @@ class Sources:
         self.objects: Objects = ()
         """What the last `pods` were read from."""
         self._read: tuple[tuple[Pods, ...], _Read] = ((), ((), ()))
-        self._of_api = Pods()
-        """What the API server had told at the last look."""
+        self._of_watches = (_NOTHING, _NOTHING)
+        """What the API server's and the kubelet's watch had told at the last look."""
         self._pods: dict[str, tuple[object, Pod | InvalidPod]] = {}
         """Where an object came from → it, and what was made of it."""
         self._selector = selectors.DefaultSelector()
         for source in (*self._ringing(), self._hotplug):
             if source:
                 self._selector.register(source, selectors.EVENT_READ)
-        for asker in (self._api, self._kubelet):
-            if asker:
-                asker.start()
+        for asker in self._asking():
+            asker.start()
 
     def wait(self, timeout_s: float) -> bool:
         """Sleep until something rings or *timeout_s* is over, and take all that rang: many rings are one turn.
@@ -181,10 +185,10 @@ class Sources:
     def synced(self) -> bool:
         """Whether all pods of the node were heard once: before that an absent pod says nothing.
 
-        The API server and the kubelet know the same pods; manifests know others.
+        The API server and the kubelet, asked either way, know the same pods; manifests know others.
         """
-        both = [one.picture.synced for one in (self._api, self._kubelet) if one]
-        return (any(both) or not both) and (self._manifests is None or self._manifests.picture.synced)
+        each = [one.picture.synced for one in self._asking()]
+        return (any(each) or not each) and (self._manifests is None or self._manifests.picture.synced)
 
     def pods(self) -> _Read:
         """What all sources hold now; read again only where a picture is another one."""
@@ -207,10 +211,10 @@ class Sources:
         return self._read[1]
 
     def has_newcomers(self) -> bool:
-        """Whether the API server has told of a pod that the last `pods` did not give."""
-        if self._api is None or (now := self._api.picture) is self._of_api:
-            return False
-        return not now.objects.keys() <= self._of_api.objects.keys()
+        """Whether a watch has told of a pod that the last `pods` did not give."""
+        of_api, of_kubelet = before = self._of_watches
+        fresh = [now for now, old in zip(self._watched(), before, strict=True) if now is not old]
+        return any(not now.objects.keys() <= of_api.objects.keys() | of_kubelet.objects.keys() for now in fresh)
 
     def devices(self, pods: Iterable[Pod]) -> dict[str, NodeSet]:
         """The devices that *pods* want to be near → their NUMA nodes, of those that are there."""
@@ -268,9 +272,9 @@ class Sources:
 
         Before that nobody can say who a container is, where no bundle does; and it might be put where it is not to be.
         """
-        api, kubelet = self._api, self._kubelet
+        api = self._api
         heard = api is None or api.picture.synced or api.health.away_since is not None
-        return heard and (kubelet is None or kubelet.health.asked)
+        return heard and all(one.health.asked for one in (self._kubelet, self._pods_api) if one)
 
     def seen(self, there: Collection[PodUid], known: Collection[PodUid]) -> None:
         """Whose cgroups are *there*, and who is *known*: of a stranger the source that may know him is asked, once.
@@ -298,18 +302,23 @@ class Sources:
         if self._kubelet:
             told = self._kubelet.health
             found.append(SourceHealth(KUBELET, told.asked and not told.error, told.error, told.heard_at))
+        if self._pods_api:
+            told = self._pods_api.health
+            found.append(SourceHealth(PODS_API, self._pods_api.stands, told.error, told.heard_at))
         return tuple(sorted(found, key=lambda source: source.name))
 
     def close(self) -> None:
         self._selector.close()
-        for asker in (self._api, self._kubelet):
-            if asker:
-                asker.close()
+        for asker in self._asking():
+            asker.close()
         for source in (*self._ringing(), self.first_writes):
             source.close()
         for server in (self.server, self._kubelet.server if self._kubelet else None):
             if server:
                 server.close()
+
+    def _asking(self) -> tuple[ApiServerPods | KubeletPods | PodsApi, ...]:
+        return tuple(one for one in (self._api, self._kubelet, self._pods_api) if one)
 
     def _ringing(self) -> "tuple[Manifests | CgroupEvents | PartitionEvents | KubeletEvents | Wakeup, ...]":
         every = (self._manifests, self._cgroups, self._partitions, self._kubelet_events, self.wakeup)
@@ -317,14 +326,24 @@ class Sources:
 
     def _pictures(self) -> Iterator[tuple[str, Pods]]:
         """Of two that know one pod equally well, the earlier is believed."""
-        pods = self._of_api = self._api.picture if self._api else Pods()
-        if self._kubelet:
+        pods, watched = self._of_watches = self._watched()
+        if kubelet := self._of_kubelet(watched):
             away = not (self._api and pods.synced and self._api.health.away_since is None)
-            yield KUBELET, self._kubelet_only(self._kubelet.picture, pods, away=away)
+            yield KUBELET, self._kubelet_only(kubelet, pods, away=away)
         if self._api:
             yield API_SERVER, pods
         if self._manifests:
             yield MANIFESTS, self._manifests.picture
+
+    def _watched(self) -> tuple[Pods, Pods]:
+        """What the API server's and the kubelet's watch tell."""
+        return self._api.picture if self._api else _NOTHING, self._pods_api.picture if self._pods_api else _NOTHING
+
+    def _of_kubelet(self, watched: Pods) -> Pods | None:
+        """Its pods: what is *watched* is told at once, while the watch stands."""
+        if self._pods_api and (self._pods_api.stands or self._kubelet is None):
+            return watched
+        return self._kubelet.picture if self._kubelet else None
 
     def _kubelet_only(self, kubelet: Pods, api: Pods, *, away: bool) -> Pods:
         """What the kubelet knows beyond the API server; while that is *away*, all that it knows.

@@ -88,10 +88,18 @@ class KubeletSource:
 
 
 @dataclass(frozen=True, slots=True)
+class PodsApiSource:
+    enabled: Switch = "auto"
+    """Watch the kubelet's Pods API (1.37), below sources.kubelet.rootDir: no rights in the cluster are needed for that.
+    auto: where its socket is there when Pinfold starts, and the packages of the extra pods-api are installed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sources:
     api_server: ApiServerSource = ApiServerSource()
     manifests: ManifestSource = ManifestSource()
     kubelet: KubeletSource = KubeletSource()
+    pods_api: PodsApiSource = PodsApiSource()
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,15 @@ def trimmed(raw: RawPod) -> RawPod:
     return {name: _kept(raw[name], shape) for name, shape in _POD.items() if name in raw}
 
 
+def as_before(before: RawPod | None, pod: RawPod) -> RawPod:
+    """Who changed in nothing that Pinfold reads stays the object that he was: so nobody reads it again."""
+    return before if before is not None and _unversioned(before) == _unversioned(pod) else pod
+
+
+def _unversioned(pod: RawPod) -> RawPod:
+    return {**pod, "metadata": {**pod["metadata"], "resourceVersion": ""}}
+
+
 def _kept(value: object, shape: _Shape) -> object:
     if shape is _WHOLE:
         return value

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
 from pinfold.sources.answers import Busy, Change, Closed, Ending, Event, Expired, Failed, Page, Silent
-from pinfold.sources.picture import Pods, RawPod
+from pinfold.sources.picture import Pods, RawPod, as_before
 
 FIRST_PAUSE_S: Final = 0.8
 LONGEST_PAUSE_S: Final = 30.0
@@ -60,7 +60,7 @@ class Course:
     """The watch said something."""
 
     def listed(self, page: Page) -> "Course":
-        pages = {**self.pages, **{uid: self._kept(uid, pod) for uid, pod in page.objects.items()}}
+        pages = {**self.pages, **{uid: as_before(self.pods.objects.get(uid), pod) for uid, pod in page.objects.items()}}
         if page.token:
             return replace(self, ask=List(self.ask.version, page.token), pages=pages, pause_s=0.0)
         before = self.pods.objects
@@ -87,9 +87,9 @@ class Course:
         match event.change:
             case Change.DELETED if event.uid in objects:
                 objects = {uid: pod for uid, pod in objects.items() if uid != event.uid}
-            case Change.ADDED | Change.MODIFIED if (pod := self._kept(event.uid, event.pod)) is not objects.get(
-                event.uid
-            ):
+            case Change.ADDED | Change.MODIFIED if (
+                pod := as_before(objects.get(event.uid), event.pod)
+            ) is not objects.get(event.uid):
                 objects = {**objects, event.uid: pod}
         return replace(
             self,
@@ -100,11 +100,6 @@ class Course:
             expired=0,
             heard=True,
         )
-
-    def _kept(self, uid: str, pod: RawPod) -> RawPod:
-        """Who changed in nothing that Pinfold reads stays the object that he was: so nobody reads it again."""
-        before = self.pods.objects.get(uid)
-        return before if before is not None and _unversioned(before) == _unversioned(pod) else pod
 
     def ended(self, ending: Ending, lasted_s: float, draw: float) -> "Course":
         """What follows when a request failed or a watch is over; *draw* is a random number from 0 to 1."""
@@ -137,7 +132,7 @@ class Course:
         return replace(
             self,
             ask=List(self.ask.version) if isinstance(self.ask, List) else self.ask,
-            pause_s=_pause_s(self.failures, draw),
+            pause_s=pause_s(self.failures, draw),
             # A watch that breaks off once is resumed and nobody is told; a request without a good answer is an outage.
             away=self.away or not self.answering or self.failures > 0,
             error=error,
@@ -150,15 +145,11 @@ class Course:
         return replace(
             self,
             ask=List(self.pods.resource_version if isinstance(self.ask, Watch) else ""),
-            pause_s=_pause_s(self.expired, draw) if self.expired else 0.0,
+            pause_s=pause_s(self.expired, draw) if self.expired else 0.0,
             expired=self.expired + 1,
             relists=self.relists + 1,
         )
 
 
-def _pause_s(failures: int, draw: float) -> float:
+def pause_s(failures: int, draw: float) -> float:
     return min(FIRST_PAUSE_S * 2.0 ** min(failures, 10), LONGEST_PAUSE_S) * (1 + draw) / 2
-
-
-def _unversioned(pod: RawPod) -> RawPod:
-    return {**pod, "metadata": {**pod["metadata"], "resourceVersion": ""}}

@@ -1,0 +1,170 @@
+"""A v1 Pod out of protobuf, as the same object that its JSON would be; and the events of the kubelet's Pods API.
+
+Only the fields that ``picture`` lets in are described; all others are passed over as they are read. Numbers and names:
+``k8s.io/api/core/v1/generated.proto``, ``k8s.io/apimachinery/pkg/apis/meta/v1/generated.proto`` and
+``k8s.io/kubelet/pkg/apis/pods/v1alpha1/api.proto`` of 1.37.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from pinfold.errors import PinfoldError
+from pinfold.sources.answers import Change, Event
+from pinfold.sources.picture import trimmed
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+_PACKAGE: Final = "pinfold"
+_REPEATED, _MAP = "repeated ", "map "
+_FIELDS: Final[Mapping[str, Mapping[str, tuple[int, str]]]] = {
+    "WatchPodsEvent": {"type": (1, "int32"), "pod": (2, "bytes")},
+    "Pod": {"metadata": (1, "ObjectMeta"), "spec": (2, "PodSpec"), "status": (3, "PodStatus")},
+    "ObjectMeta": {
+        "name": (1, "string"),
+        "namespace": (3, "string"),
+        "uid": (5, "string"),
+        "resourceVersion": (6, "string"),
+        "creationTimestamp": (8, "Time"),
+        "deletionTimestamp": (9, "Time"),
+        "annotations": (12, "map string"),
+        "ownerReferences": (13, "repeated OwnerReference"),
+    },
+    "OwnerReference": {"kind": (1, "string"), "name": (3, "string"), "controller": (6, "bool")},
+    "PodSpec": {
+        "containers": (2, "repeated Container"),
+        "initContainers": (20, "repeated Container"),
+        "ephemeralContainers": (34, "repeated EphemeralContainer"),
+        "resources": (40, "ResourceRequirements"),
+    },
+    "Container": {"name": (1, "string"), "resources": (8, "ResourceRequirements"), "restartPolicy": (24, "string")},
+    "EphemeralContainer": {"ephemeralContainerCommon": (1, "Container")},
+    "ResourceRequirements": {"limits": (1, "map Quantity"), "requests": (2, "map Quantity")},
+    "PodStatus": {
+        "phase": (1, "string"),
+        "conditions": (2, "repeated PodCondition"),
+        "startTime": (7, "Time"),
+        "containerStatuses": (8, "repeated ContainerStatus"),
+        "qosClass": (9, "string"),
+        "initContainerStatuses": (10, "repeated ContainerStatus"),
+        "ephemeralContainerStatuses": (13, "repeated ContainerStatus"),
+        "allocatedResources": (19, "map Quantity"),
+        "resources": (20, "ResourceRequirements"),
+    },
+    "PodCondition": {"type": (1, "string"), "status": (2, "string"), "reason": (5, "string")},
+    "ContainerStatus": {
+        "name": (1, "string"),
+        "state": (2, "ContainerState"),
+        "lastState": (3, "ContainerState"),
+        "containerID": (8, "string"),
+        "allocatedResources": (10, "map Quantity"),
+        "resources": (11, "ResourceRequirements"),
+    },
+    "ContainerState": {"terminated": (3, "ContainerStateTerminated")},
+    "ContainerStateTerminated": {"containerID": (7, "string")},
+    "Quantity": {"string": (1, "string")},
+    "Time": {"seconds": (1, "int64")},
+}
+_CHANGES: Final = {1: Change.ADDED, 2: Change.MODIFIED, 3: Change.DELETED, 4: Change.BOOKMARK}
+
+
+class ProtobufError(PinfoldError):
+    """Bytes that are no such message."""
+
+
+def watch_event(data: bytes) -> Event | None:
+    """A ``WatchPodsEvent``; INITIAL_SYNC_COMPLETE is a bookmark, and None an event of a kind that is not known.
+
+    Of a pod that was deleted only the name and the UID are sure. Raises ProtobufError.
+    """
+    event = _parsed("WatchPodsEvent", data)
+    if (change := _CHANGES.get(event.type)) is None:
+        return None
+    if change is Change.BOOKMARK:
+        return Event(change, "")
+    try:
+        pod = _json(_parsed("Pod", event.pod))
+    except (ValueError, OverflowError, OSError) as error:  # text that is none, a time out of range
+        raise ProtobufError(f"a pod that cannot be read: {error}") from error
+    metadata = pod.get("metadata", {})
+    if "uid" not in metadata:
+        raise ProtobufError("a pod without metadata.uid")
+    return Event(change, metadata.get("resourceVersion", ""), metadata["uid"], trimmed(pod))
+
+
+def _parsed(name: str, data: bytes) -> Any:  # noqa: ANN401  its fields are those of the table
+    from google.protobuf.message import DecodeError
+
+    message = classes()[name]()
+    try:
+        message.ParseFromString(data)
+    except DecodeError as error:
+        raise ProtobufError(f"{len(data)} bytes that are no {name}: {error}") from error
+    return message
+
+
+def _json(message: "Message") -> Any:  # noqa: ANN401  a JSON value
+    """As JSON has it: what is empty is left out, as ``omitempty`` does."""
+    match message.DESCRIPTOR.name:
+        case "Quantity":
+            return _text(message.string)  # type: ignore[attr-defined]
+        case "Time":
+            seconds = message.seconds  # type: ignore[attr-defined]
+            return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if seconds else ""
+        case "EphemeralContainer":
+            return _json(message.ephemeralContainerCommon)  # type: ignore[attr-defined]
+    found: dict[str, Any] = {}
+    for field, value in message.ListFields():
+        if field.message_type and field.message_type.GetOptions().map_entry:
+            held: Any = {
+                _text(key): _json(one) if hasattr(one, "DESCRIPTOR") else _text(one) for key, one in value.items()
+            }
+        elif field.message_type:
+            held = [_json(one) for one in value] if field.is_repeated else _json(value)
+        else:
+            held = _text(value)
+        if held != "":
+            found[field.name] = held
+    return found
+
+
+def _text(value: Any) -> Any:  # noqa: ANN401  of any scalar type
+    """Text that is not UTF-8 comes as bytes. Raises ValueError."""
+    return value.decode() if isinstance(value, bytes) else value
+
+
+@lru_cache(maxsize=1)
+def classes() -> Mapping[str, Any]:
+    """Made when the first event comes: who has no such source does not load protobuf."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+    of_field = descriptor_pb2.FieldDescriptorProto
+    scalars = {
+        name: getattr(of_field, f"TYPE_{name.upper()}") for name in ("string", "bytes", "bool", "int32", "int64")
+    }
+    file = descriptor_pb2.FileDescriptorProto(name="pod.proto", package=_PACKAGE, syntax="proto2")
+
+    def add(message: Any, name: str, number: int, kind: str, *, repeated: bool = False) -> None:  # noqa: ANN401
+        label = of_field.LABEL_REPEATED if repeated else of_field.LABEL_OPTIONAL
+        field = message.field.add(name=name, number=number, label=label)
+        if kind in scalars:
+            field.type = scalars[kind]
+        else:
+            field.type, field.type_name = of_field.TYPE_MESSAGE, f".{_PACKAGE}.{kind}"
+
+    for name, fields in _FIELDS.items():
+        message = file.message_type.add(name=name)
+        for field, (number, kind) in fields.items():
+            if kind.startswith(_MAP):
+                entry = message.nested_type.add(name=f"{field[0].upper()}{field[1:]}Entry")
+                entry.options.map_entry = True
+                add(entry, "key", 1, "string")
+                add(entry, "value", 2, kind.removeprefix(_MAP))
+                add(message, field, number, f"{name}.{entry.name}", repeated=True)
+            else:
+                add(message, field, number, kind.removeprefix(_REPEATED), repeated=kind.startswith(_REPEATED))
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")) for name in _FIELDS}
