@@ -107,6 +107,39 @@ def test_a_program_that_begins_amid_the_writes_is_late_whichever_came_first(
     assert late(bench.turn().counters) == (0, 1), "it is told once"
 
 
+@pytest.mark.parametrize(
+    ("unconfined", "counted_late"),
+    [pytest.param(False, 0, id="confined-by-then"), pytest.param(True, 1, id="not-yet")],
+)
+def test_a_program_that_begins_after_its_own_write_and_amid_those_of_others_is_late_only_where_it_could_be_outside(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, unconfined: bool, counted_late: int
+) -> None:
+    bench.put(named(pod(1, 4, engine=3)))
+    bench.appear(1)
+    bench.turn()
+    for path in (ENGINE, PROXY):
+        begin(bench, path)
+    write, read = bench.fs.write, bench.fs.read
+    done: list[CgroupPath] = []
+
+    def and_the_other_begins(path: CgroupPath, file: str, value: str) -> None:
+        write(path, file, value)
+        if file == File.CPUS and path in {ENGINE, PROXY}:
+            done.append(path)
+            if len(done) == 2:
+                bench.fs.running.add(ENGINE)
+
+    def and_it_is_wider(path: CgroupPath, file: str) -> str | None:
+        return "0-15" if file == File.CPUS_EFFECTIVE and path == ENGINE else read(path, file)
+
+    monkeypatch.setattr(bench.fs, "write", and_the_other_begins)
+    if unconfined:
+        monkeypatch.setattr(bench.fs, "read", and_it_is_wider)
+    counters = bench.turn().counters
+    assert done == [ENGINE, PROXY]
+    assert late(counters) == (0, counted_late)
+
+
 def test_a_program_that_begins_amid_a_turn_that_leaves_it_unconfined_is_late_though_the_next_finds_it_confined(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

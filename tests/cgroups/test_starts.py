@@ -13,6 +13,7 @@ import pytest
 
 from pinfold.cgroups.paths import CgroupPath, below
 from pinfold.cgroups.starts import has_run
+from pinfold.cgroups.tasks import stat_fields
 
 _CLONE_NEWNS = 0x00020000
 SCOPE = CgroupPath("pod/scope")
@@ -111,6 +112,22 @@ def test_so_has_one_in_a_cgroup_that_the_runtime_made_below(born: Born) -> None:
 def test_the_runtimes_own_helper_is_no_program_of_the_container(born: Born) -> None:
     """runc puts its first stage, ``runc init``, into the cgroup until the container's process is made."""
     assert not has_run(Cgroups({SCOPE: born(_helper) + born(_prepared)}), SCOPE)
+
+
+def test_whose_parent_ends_while_it_is_looked_at_is_looked_at_again(
+    born: Born, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has another by then: for the runtime's helper that is no other mount namespace either."""
+    (helper,) = born(_helper)
+    ended = [str(1 << 22)]
+
+    def of_before(process: Path) -> list[str]:
+        found = stat_fields(process)
+        return [found[0], ended.pop(), *found[2:]] if ended else found
+
+    monkeypatch.setattr("pinfold.cgroups.starts.stat_fields", of_before)
+    assert not has_run(Cgroups({SCOPE: [helper]}), SCOPE)
+    assert not ended
 
 
 def test_a_hook_is_no_program_of_the_container(born: Born) -> None:

@@ -354,6 +354,7 @@ def play(args: argparse.Namespace) -> dict[str, Any]:
             options += ["--set", f"sources.kubelet.rootDir={_KUBELET_ROOT}"]
         MANIFESTS.mkdir(exist_ok=True)
         daemon = Daemon(*options)
+        told = 0
         with starts.residents():
             for name, count, late, during in (
                 ("prompt", args.prompt, False, None),
@@ -376,6 +377,12 @@ def play(args: argparse.Namespace) -> dict[str, Any]:
                 }
                 result["confinement"] = _confinement(daemon.get("/metrics"))
                 print(name, json.dumps(result[name] | result["confinement"]), flush=True)
+                for one in daemon.events()[told:]:
+                    told += 1
+                    if one["event"] == "container.started_outside":
+                        print(
+                            f"counted: {one['pod']} {one['container']}, outside pool: {one['outside_pool']}", flush=True
+                        )
         daemon.stop(signal.SIGTERM)
     return result
 

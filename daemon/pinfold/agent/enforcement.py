@@ -29,6 +29,7 @@ from pinfold.cgroups.tasks import Bounds, RootTasks, bindings, bounds
 from pinfold.cgroups.tree import Driver, NoTree, Tree, discover
 from pinfold.cgroups.verify import Drift, verify
 from pinfold.cgroups.wanted import wanted
+from pinfold.cgroups.writes import Write
 from pinfold.config import CgroupDriver, Config, Exclusivity, reserved_cpus
 from pinfold.cpuset import CpuSet
 from pinfold.interrupts import affinities
@@ -145,6 +146,10 @@ class NodeCgroups:
     def capability(self, held: Held) -> Capability:
         return capability(held, may_administer=self._may_administer, asked=self._asked)
 
+    def cpus_effective(self, path: CgroupPath) -> CpuSet:
+        """Where the kernel lets it run now; none where it is gone."""
+        return CpuSet.parse(self.fs.read(path, File.CPUS_EFFECTIVE) or "")
+
     def memory(self, tree: Tree, ledger: Ledger) -> dict[PodUid, Bytes]:
         """Where the memory of the pods of *ledger* lies: some kilobytes of text a pod, so not at every turn."""
         pods = (tree.pods[uid] for uid in ledger.entries if uid in tree.pods)
@@ -194,12 +199,13 @@ class NodeCgroups:
         commit: Callable[[Kept], None],
         written: Callable[[], None] = lambda: None,
         gives_way: Callable[[], bool] = lambda: False,
+        wrote: Callable[[Write], None] = lambda _: None,
     ) -> Enforced:
         """Make *ledger* true, which is *layout* as things are now; *kept* is what is on disk.
 
-        *commit* puts on disk what is about to be replaced; where it raises, nothing has been written yet. *written* is
-        called between the writes and the look at what came of them. Where this *gives way*, the rest of the writes is
-        left: after each of them all promises hold.
+        *commit* puts on disk what is about to be replaced; where it raises, nothing has been written yet. *wrote* is
+        called after each write, *written* between the writes and the look at what came of them. Where this *gives way*,
+        the rest of the writes is left: after each of them all promises hold.
         """
         outcomes: tuple[Outcome, ...] = ()
         bound, overwritten, gave_way = kept.tasks, False, False
@@ -223,7 +229,7 @@ class NodeCgroups:
             kept = replace(kept, files=node.found, tasks={**going, **after})
             commit(kept)
             self._tasks.bind({task: (cpus & held[task]) or cpus for task, cpus in masks.items()})
-            done = execute(writes, self.fs, gives_way)
+            done = execute(writes, self.fs, gives_way, wrote)
             gave_way = len(done) < len(writes)
             self.known.wrote(done)
             if not gave_way:

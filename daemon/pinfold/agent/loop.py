@@ -41,6 +41,7 @@ from pinfold.cgroups.partitions import held_by_others
 from pinfold.cgroups.paths import ROOT, CgroupPath, File
 from pinfold.cgroups.tree import NoTree, Tree
 from pinfold.cgroups.verify import Drift, verify
+from pinfold.cgroups.writes import Write
 from pinfold.config import Config
 from pinfold.errors import PinfoldError
 from pinfold.interrupts.affinities import Moves
@@ -339,9 +340,13 @@ class Agent:
             self.sources.overlook_writes()
             self._cgroups.known.stir(self.sources.stirred())
 
+        def wrote(write: Write) -> None:
+            effective = self._cgroups.cpus_effective
+            self._newcomers = self._newcomers.wrote(write.path, promised, effective, self._was_too_early)
+
         enforced = self._cgroups.enforce(
             *(node, decided.ledger, decided.node_shared, layout, self._books.kept, commit, written),
-            self.sources.has_newcomers,
+            *(self.sources.has_newcomers, wrote),
         )
         self._left = _places(enforced.drift) if enforced.gave_way else set()
         self._narrowing.settled(standing)

@@ -43,10 +43,14 @@ class Outcome:
 
 
 def execute(
-    writes: Iterable[Write], kernel: Kernel, gives_way: Callable[[], bool] = lambda: False
+    writes: Iterable[Write],
+    kernel: Kernel,
+    gives_way: Callable[[], bool] = lambda: False,
+    wrote: Callable[[Write], None] = lambda _: None,
 ) -> tuple[Outcome, ...]:
     """Carry out *writes* in their order. A refusal is an outcome; afterwards read what is held and order anew.
 
+    Of each that is done is told at once who *wrote* it.
     Before each but the first it is asked whether it *gives way*: then the rest is left, and has no outcome.
     After a refusal the rest goes on without the same pod's writes, without those to the same file, which build on the
     refused one, and without those of the same CPUs: whoever was to leave them is still there.
@@ -64,6 +68,8 @@ def execute(
         if outcome.result in {Result.REFUSED, Result.SKIPPED}:
             stuck |= write.touched
             stopped |= {(write.path, write.file), *([write.pod] if write.pod else [])}
+        if outcome.result is Result.DONE:
+            wrote(write)
         outcomes.append(outcome)
     return tuple(outcomes)
 

@@ -193,6 +193,18 @@ class Newcomers:
         after = self._judging({path: Judged(one.pod, True) for path, one in found.items()})
         return replace(after, unstarted=unstarted, unnamed=frozenset(unnamed)), list(found.values())
 
+    def wrote(
+        self,
+        path: CgroupPath,
+        promises: Promises,
+        effective: Callable[[CgroupPath], CpuSet],
+        has_run: Callable[[CgroupPath], bool],
+    ) -> "Newcomers":
+        """Something was written to *path*: whose program may run where it is to by now, and does not, is in time."""
+        if path not in self.unstarted or not effective(path) <= promises[path].own or has_run(path):
+            return self
+        return replace(self, unstarted={one: late for one, late in self.unstarted.items() if one != path})
+
     def passed(self, paths: Iterable[CgroupPath], node: Node, ledger: Ledger) -> tuple["Newcomers", list[Late]]:
         """Containers that came and went between two looks: who can say any more that their programs did not run?
 

@@ -6,6 +6,7 @@ youki). A helper of the runtime that passes through the cgroup has executed some
 live in the mount namespace of the process that forked them: the container's first process does not.
 """
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +17,7 @@ _PF_FORKNOEXEC = 0x00000040
 """Source: include/linux/sched.h; ps(1) shows it as flag 1."""
 _PPID, _FLAGS = 4 - 3, 9 - 3
 """Fields of proc_pid_stat(5), counted from behind the name."""
+_PARENTS = 3
 
 
 class Cgroups(Protocol):
@@ -32,25 +34,30 @@ def has_run(fs: Cgroups, path: CgroupPath, proc: Path = Path("/proc")) -> bool:
     Also where nobody can say that it did not: its processes lie in a PID namespace that we do not see (no hostPID), or
     the cgroup is gone.
     """
-    pids = _pids(fs, path)
-    return fs.read(path, File.PROCS) is None or "0" in pids or any(_is_program(proc / pid, proc) for pid in pids)
+    runs = _runs(fs, path, proc)
+    return runs is None or runs
 
 
-def _pids(fs: Cgroups, path: CgroupPath) -> list[str]:
-    """Those in the cgroups below, too: crun puts processes into one of its own."""
-    inner = (pid for name in fs.children(path) for pid in _pids(fs, below(path, name)))
-    return [*(fs.read(path, File.PROCS) or "").split(), *inner]
+def _runs(fs: Cgroups, path: CgroupPath, proc: Path) -> bool | None:
+    """None where the cgroup is gone. In those below, too: crun puts processes into one of its own."""
+    if (text := fs.read(path, File.PROCS)) is None:
+        return None
+    pids = text.split()
+    if "0" in pids or any(_is_program(proc / pid, proc) for pid in pids):
+        return True
+    return any(_runs(fs, below(path, name), proc) for name in fs.children(path))
 
 
 def _is_program(process: Path, proc: Path) -> bool:
-    try:
-        fields = stat_fields(process)
-        if int(fields[_FLAGS]) & _PF_FORKNOEXEC:
-            return False
-        own = (process / "ns/mnt").stat().st_ino
-    except OSError:
-        return False  # it has ended
-    try:
-        return own != (proc / fields[_PPID] / "ns/mnt").stat().st_ino
-    except OSError:
-        return True
+    """Whose parent ends meanwhile has another, and is looked at again."""
+    for _ in range(_PARENTS):
+        try:
+            fields = stat_fields(process)
+            if int(fields[_FLAGS]) & _PF_FORKNOEXEC:
+                return False
+            own = (process / "ns/mnt").stat().st_ino
+        except OSError:
+            return False  # it has ended
+        with suppress(OSError):
+            return own != (proc / fields[_PPID] / "ns/mnt").stat().st_ino
+    return True
