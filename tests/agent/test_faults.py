@@ -4,16 +4,23 @@ At every step nobody meets whom he should not; and afterwards, with nothing wron
 """
 
 import errno
+import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from pinfold.agent.loop import RETRY_S
+from pinfold.cgroups.files import CgroupError
+from pinfold.cgroups.paths import CgroupPath, File
 from pinfold.cgroups.verify import Cause
 from pinfold.cpuset import CpuSet
+from pinfold.pods.model import QosClass
+from pinfold.report.snapshot import Mode
 from pinfold.state import FILE, StateError
 from tests.agent.bench import Bench, Death, pod, sharing
+from tests.cgroups.node import pod_path
 from tests.cpuset_model import KERNELS, V6_12, Kernel
 
 ERRNOS = ("ENOENT", "ENODEV", "EINVAL", "EBUSY", "ENOSPC", "EACCES", "EPERM", "EIO")
@@ -157,6 +164,53 @@ def test_a_full_disk_stops_a_step_before_its_first_write(bench: Bench, step: Ste
     )
     draft.rmdir()
     promised(bench, step)
+
+
+def full(bench: Bench) -> Path:
+    """The disk is, as long as this is there."""
+    (draft := Path(bench.config.state_dir) / f"{FILE}.new").mkdir()
+    return draft
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["and-nobody-waits", "and-a-pod-waits"])
+def test_while_the_disk_is_full_what_others_undo_is_repaired(bench: Bench, waits: bool) -> None:
+    admitted(bench)
+    pool = bench.turn().pods[0].pool
+    draft = full(bench)
+    if waits:
+        bench.put(pod(3, 2))
+    path = pod_path(NEIGHBOUR, QosClass.GUARANTEED)
+    for where, file, value in ((path, File.PARTITION, "member"), (CgroupPath("system.slice"), File.CPUS, "0-15")):
+        with suppress(CgroupError):
+            bench.fs._take(where, file, value)
+    snapshot = bench.turn()
+    if waits:
+        assert snapshot.counters.faults[StateError.__name__].count > 0
+        assert any("Make room in stateDir" in one for one in snapshot.warnings)
+    owned = CpuSet.union(one.pool for one in snapshot.pods)
+    assert len(owned) == 6
+    assert pool < owned
+    assert bench.fs.world.allowed("system.slice").isdisjoint(owned)
+    assert bench.fs.world.allowed(f"pause-{NEIGHBOUR}") <= bench.status(NEIGHBOUR).pool
+    draft.rmdir()
+    snapshot = bench.turn()
+    assert not any("Make room in stateDir" in one for one in snapshot.warnings)
+    assert bool(waits) is any(one.name == "p3" and one.pool for one in snapshot.pods)
+
+
+def test_while_the_disk_is_full_a_kubelet_that_becomes_static_has_its_cpusets_back(bench: Bench) -> None:
+    root = Path(bench.config.sources.kubelet.root_dir)
+    root.mkdir(exist_ok=True)
+    draft = full(bench)
+    state = {"policyName": "static", "defaultCpuSet": "0-15", "checksum": 1}
+    (root / "cpu_manager_state").write_text(json.dumps(state))
+    snapshot = bench.turn()
+    assert snapshot.mode is Mode.OBSERVING
+    assert bench.fs.world.allowed("system.slice") == CpuSet.parse("0-15")
+    assert bench.fs.world.allowed(f"pause-{NEIGHBOUR}") == CpuSet.parse("0-15")
+    draft.rmdir()
+    (root / "cpu_manager_state").write_text(json.dumps({**state, "policyName": "none", "defaultCpuSet": ""}))
+    promised(bench, ended)
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from pinfold.agent.handover import HandoverError
 from pinfold.cgroups.paths import CgroupPath, File
 from pinfold.cpuset import CpuSet
 from pinfold.pods.model import QosClass
 from pinfold.report.snapshot import Mode, Snapshot
+from pinfold.state import FILE
 from tests.agent.bench import Bench, pod, sharing
 from tests.cgroups.node import container_id, container_path, pod_path, uid
 from tests.cpuset_model import KERNELS
@@ -123,6 +125,34 @@ def test_what_a_static_kubelet_decided_is_shown_and_nothing_written(bench: Bench
     assert engine.kernel
     assert str(engine.kernel.cpus) == str(engine.cpus) == "9-11"
     assert slices(bench) == {path: str(before.effective(path)) for path in [*SETS][:3]}
+
+
+@pytest.mark.parametrize("how", ["by-import", "by-a-kubelet-that-lets-go"])
+def test_a_state_that_cannot_be_saved_yet_is_taken_over_later_and_nobody_moves(bench: Bench, how: str) -> None:
+    """The disk is full at first."""
+    if how == "by-import":
+        imports(bench)
+        bench.start()
+    else:
+        kubelet(bench, CPU, MEMORY)
+        bench.start()
+        bench.turn()
+        kubelet(bench, {"policyName": "none", "defaultCpuSet": "", "checksum": 1})
+    before, count = slices(bench), bench.fs.count
+    (draft := Path(bench.config.state_dir) / f"{FILE}.new").mkdir()
+    assert bench.agent
+    bench.agent.sources.refresh()
+    for _ in range(3):
+        bench.agent.reconcile()
+    assert bench.fs.count == count
+    assert slices(bench) == before
+    draft.rmdir()
+    snapshot = bench.turn()
+    assert owned(snapshot) == STANDS
+    assert slices(bench) == before
+    with structlog.testing.capture_logs() as logs:
+        bench.turn()
+    assert not [one for one in logs if one["event"] == "ledger.imported"], "once"
 
 
 def test_an_imported_state_is_gone_on_from_and_nobody_moves(bench: Bench) -> None:

@@ -6,6 +6,8 @@ from dataclasses import replace
 import structlog
 
 from pinfold.agent.enforcement import Kept
+from pinfold.cgroups.paths import File
+from pinfold.cgroups.tree import container
 from pinfold.planning.ledger import Ledger
 from pinfold.state import Checkpoint, StateDirectory, StateError, boot_id
 
@@ -28,19 +30,51 @@ class Books:
             self.checkpoint, self.fault = Checkpoint(), error
         self._saved = self.kept
         """What is on disk; *kept* is that, or what is about to be."""
+        self.unsaved: StateError | None = None
+        """Why *kept* is not on disk, where that keeps nothing from being given back."""
         self.is_lost = self.fault is not None
         """Until the kernel was read: then what is saved is whole again."""
 
     def save(self, kept: Kept, ledger: Ledger, properties: frozenset[tuple[str, str]]) -> None:
-        """Have it on disk, if it is another one. Raises StateError; then the one before stands."""
+        """Have it on disk, if it is another one. Raises StateError; then the one before stands.
+
+        Where the disk is full, repairs and a release to the kubelet go on with what is there: see `_is_covered`.
+        """
         before = self.checkpoint
         if self.is_lost or (kept, ledger, properties) != (self._saved, before.ledger, before.properties):
             checkpoint = kept.into(replace(before, ledger=ledger, properties=properties))
             if self.is_lost or checkpoint != before:
                 checkpoint = replace(checkpoint, generation=checkpoint.generation + 1)
-                self._state.save(checkpoint, self._boot)
+                try:
+                    self._state.save(checkpoint, self._boot)
+                except StateError as error:
+                    if self.is_lost or not self._is_covered(kept, ledger, properties):
+                        raise
+                    self.kept, self.unsaved = kept, error
+                    return
             self.checkpoint = checkpoint
         self.kept = self._saved = kept
+        self.unsaved = None
+
+    def _is_covered(self, kept: Kept, ledger: Ledger, properties: frozenset[tuple[str, str]]) -> bool:
+        """Whether from what is on disk all that *kept* holds would be known again for Pinfold's own.
+
+        Nobody owns anything any more, or all own what they did; no file is written that was not, and to another value
+        only to give it back. What containers are given beside the loop is found again without.
+        """
+        gives_back = ledger == Ledger()
+        return (
+            (gives_back or ledger == self.checkpoint.ledger)
+            and properties <= self.checkpoint.properties
+            and kept.tasks.keys() <= self._saved.tasks.keys()
+            and kept.irqs.keys() <= self._saved.irqs.keys()
+            and all(
+                (container(path).id and file is File.CPUS)
+                or ((saved := self._saved.files.get(path, {}).get(file)) and (gives_back or record.ours <= saved.ours))
+                for path, files in kept.files.items()
+                for file, record in files.items()
+            )
+        )
 
     def committing(self, ledger: Ledger) -> Callable[[Kept], None]:
         """To be called with what is about to be taken, before it is."""

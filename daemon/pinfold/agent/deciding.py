@@ -77,7 +77,7 @@ class Deciding:
 
     def _standing(self, view: View) -> Ledger:
         """Who owns what already: by the checkpoint, or as a kubelet leaves it, or as the kernel's pins tell."""
-        ledger = self._handover.take(active(view.pods), self._machine.policy)
+        ledger = self._handover.found(active(view.pods), self._machine.policy)
         if ledger is None:
             return self._books.checkpoint.ledger if not self._books.is_lost else self._rebuilt(view)
         node = self._cgroups.look(view.tree, ledger, self._machine.topology, {}, view.names)

@@ -14,7 +14,7 @@ from pinfold.cgroups import tasks, watch
 from pinfold.cgroups.capability import Capability, capability, may_administer
 from pinfold.cgroups.executor import Outcome, Result, execute
 from pinfold.cgroups.files import CgroupError, Cgroupfs
-from pinfold.cgroups.found import Found, from_text, noted, refreshed, to_text
+from pinfold.cgroups.found import Found, from_text, noted, overlooked, refreshed, to_text
 from pinfold.cgroups.held import CpusetState, Held, held
 from pinfold.cgroups.known import Known, Stirred
 from pinfold.cgroups.layout import Enforcement, Layout, Node
@@ -26,7 +26,7 @@ from pinfold.cgroups.paths import ROOT, CgroupPath, File
 from pinfold.cgroups.protocol import ordered
 from pinfold.cgroups.starts import has_run
 from pinfold.cgroups.tasks import Bounds, RootTasks, bindings, bounds
-from pinfold.cgroups.tree import Driver, NoTree, Tree, discover
+from pinfold.cgroups.tree import Driver, NoTree, PodCgroup, Tree, discover
 from pinfold.cgroups.verify import Drift, verify
 from pinfold.cgroups.wanted import wanted
 from pinfold.cgroups.writes import Write
@@ -145,6 +145,12 @@ class NodeCgroups:
 
     def capability(self, held: Held) -> Capability:
         return capability(held, may_administer=self._may_administer, asked=self._asked)
+
+    def taken_up(self, node: Node, pods: Collection[PodCgroup]) -> Node:
+        """*node* with what the containers of *pods* were given and nobody noted."""
+        unread = (one.path for pod in pods for one in pod.containers if one.path not in node.held)
+        states = {**node.held, **held(self.fs, unread)}
+        return replace(node, held=states, found=overlooked(node.found, pods, states))
 
     def cpus_effective(self, path: CgroupPath) -> CpuSet:
         """Where the kernel lets it run now; none where it is gone."""

@@ -30,6 +30,8 @@ class Handover:
         self._root = root
         self._files: StateFiles | None = None
         """What its pods own, as long as Pinfold has not taken them over."""
+        self._found: Ledger | None = None
+        """The same, as Pinfold's own."""
         self.warnings: tuple[str, ...] = ()
         """What a person should be told about the kubelet that is observed."""
         if imported:
@@ -52,17 +54,22 @@ class Handover:
                 return observed(state, pods, policy, topology)
         return Plan(Ledger(), (), topology.online)
 
-    def take(self, pods: Iterable[Pod], policy: Policy) -> Ledger | None:
-        """What *pods* own by the kubelet's state, once; None where there is nothing to take over."""
-        files, self._files, self.warnings = self._files, None, ()
-        if files is None:
-            return None
-        state = read_kubelet_state(files.cpu, files.memory, pods := tuple(pods), policy)
-        if not isinstance(state, KubeletState):
-            return None
-        ledger = taken_over(state, pods, policy)
-        log.info("ledger.imported", pods=len(ledger.entries), cpus=str(ledger.owned))
-        return ledger
+    def found(self, pods: Iterable[Pod], policy: Policy) -> Ledger | None:
+        """What *pods* own by the kubelet's state, until it is `taken`; None where there is nothing to take over."""
+        self._found, self.warnings = None, ()
+        if self._files:
+            state = read_kubelet_state(self._files.cpu, self._files.memory, pods := tuple(pods), policy)
+            if isinstance(state, KubeletState):
+                self._found = taken_over(state, pods, policy)
+            else:
+                self._files = None
+        return self._found
+
+    def taken(self) -> None:
+        """What was found, if anything, is on disk as Pinfold's own, and made so."""
+        if self._found is not None:
+            log.info("ledger.imported", pods=len(self._found.entries), cpus=str(self._found.owned))
+            self._files = self._found = None
 
 
 def _readable(directory: Path) -> StateFiles:

@@ -31,8 +31,7 @@ from pinfold.agent.view import View, active
 from pinfold.agent.witness import Witness
 from pinfold.cgroups import watch
 from pinfold.cgroups.files import CgroupError
-from pinfold.cgroups.found import narrowed, overlooked
-from pinfold.cgroups.held import held
+from pinfold.cgroups.found import narrowed
 from pinfold.cgroups.known import Stirred
 from pinfold.cgroups.layout import Enforcement, Kind, Layout, Node
 from pinfold.cgroups.newborns import Standing
@@ -54,7 +53,7 @@ from pinfold.report.alone import Alone
 from pinfold.report.snapshot import Mode, Snapshot
 from pinfold.sources.kubelet_state import Peace
 from pinfold.sources.wakeup import Timer
-from pinfold.state import StateDirectory
+from pinfold.state import StateDirectory, StateError
 
 RETRY_S = 60.0
 """A partition that the kernel refused is tried again after so long."""
@@ -209,14 +208,20 @@ class Agent:
         try:
             again = self._turn(self._clock())
             self._due = False
+            if self._books.unsaved:
+                self._picture.failed(self._books.unsaved)
         except PinfoldError as error:
             log.error("reconcile.failed", reason=str(error))
-            self._picture.failed(error)
+            self._failed(error)
         except Exception as error:
             log.exception("reconcile.failed", reason=repr(error))
-            self._picture.failed(error)
+            self._failed(error)
         self._turned_at = self._clock()
         return again
+
+    def _failed(self, error: Exception) -> None:
+        self._picture.failed(error)
+        self._outbox.evict((), ())  # who is to be evicted is not known any more
 
     def _turn(self, began: float) -> bool:
         if not self.sources.ready:
@@ -259,10 +264,11 @@ class Agent:
             decided = self._handover.observe(active(pods), machine.policy, machine.topology, machine.kubelet)
         self._newcomers = self._newcomers.decided(own.ledger, self._now())
         if own.ledger != self._books.checkpoint.ledger:  # newcomers first: the look at the whole node takes longer
-            self._books.committing(own.ledger)(self._books.kept)
+            self._commit(view, own, began)
             self._narrowing.decided(Standing(tree, own.ledger, view.names, self._layout.room & own.node_shared))
         enforced = self._enforce(view, own, began)
         self._books.is_lost = False
+        self._handover.taken()
         self._chronicle.reconciled(self._clock() - began, enforced)
         self._outbox.evict(own.decisions, pods)
         mode = Mode.ENFORCING if peace.cpusets else Mode.OBSERVING
@@ -275,6 +281,16 @@ class Agent:
             self._picture.memory = self._cgroups.memory(tree, decided.ledger)
         self._picture.publish(began, pods, invalid, decided, kernel, mode, peace.reason)
         return self._listen(tree, decided.ledger)
+
+    def _commit(self, view: View, own: Plan, began: float) -> None:
+        """Raises StateError; what stood before is then kept to, nothing else is."""
+        try:
+            self._books.committing(own.ledger)(self._books.kept)
+        except StateError:
+            if not self._books.is_lost:
+                stands = self._books.checkpoint.ledger
+                self._enforce(view, Plan(stands, (), self._machine.topology.online - stands.owned), began)
+            raise
 
     def _discovered(self) -> Tree | NoTree:
         """Listened to before anything of it is read: so what is read is kept until it rings."""
@@ -364,7 +380,7 @@ class Agent:
         self._look_at_s = min((at + RETRY_S for at in self._refused_at.values()), default=float("inf"))
         if enforced.is_cut_short and not self._fights.patience.muted:
             self._look_at_s = min(self._look_at_s, self._clock() + QUIET_S)
-        self._go_on_beside(enforced, drifted)
+        self._go_on_beside(decided.ledger, enforced, drifted)
         self._spare(decided.ledger, save)
         self._layout = enforced.layout
         self._deciding.held_by_others = held_by_others(enforced.node)
@@ -375,9 +391,7 @@ class Agent:
         """*node* with what containers were given beside the loop, and what the process that did it noted no more."""
         all_were = node.enforcement is Enforcement.SHRINK and not self._is_first  # kept off the pools, if not narrowed
         pods = [one for uid, one in view.tree.pods.items() if all_were or uid in self._managed]
-        unread = (one.path for pod in pods for one in pod.containers if one.path not in node.held)
-        states = {**node.held, **held(self._cgroups.fs, unread)}
-        return replace(node, held=states, found=overlooked(node.found, pods, states))
+        return self._cgroups.taken_up(node, pods)
 
     def _spare(self, ledger: Ledger, commit: Callable[[Kept], None]) -> None:
         """Keep interrupts off the CPUs that the configuration says."""
@@ -389,10 +403,10 @@ class Agent:
             self._picture.guarded = done
             self._chronicle.guarded(done)
 
-    def _go_on_beside(self, enforced: Enforced, drifted: Iterable[Drift]) -> None:
+    def _go_on_beside(self, ledger: Ledger, enforced: Enforced, drifted: Iterable[Drift]) -> None:
         """What takes longer than a turn may: on disk first."""
         due = self._beside.due(enforced, self._books.checkpoint.properties)
-        self._books.save(replace(self._books.kept, files=due.found), self._books.checkpoint.ledger, due.places)
+        self._books.save(replace(self._books.kept, files=due.found), ledger, due.places)
         self._beside.ask(due, drifted)
 
 
