@@ -55,6 +55,24 @@ def test_a_pod_of_the_api_server_is_pinned_and_told_by_an_event(bench: Bench, se
     assert event["reportingInstance"] == "pinfold-node-1"
 
 
+@pytest.mark.parametrize("is_file", [False, True], ids=["is-not-there", "is-none"])
+def test_a_pod_that_has_ended_is_freed_though_the_directory_of_manifests_cannot_be_read(
+    bench: Bench, server: LocalApiServer, tmp_path: Path, is_file: bool
+) -> None:
+    (tmp_path / "manifests").rmdir()
+    if is_file:
+        (tmp_path / "manifests").write_text("")
+    server.put_pod(on_node(pod(1, 4)))
+    bench.appear(1)
+    agent = bench.start()
+    until(pinned(bench, 1), "the pod is pinned")
+    assert agent.sources.synced is not is_file, "a directory that is not there has no pods"
+    server.put_pod(on_node(pod(1, 4)) | {"status": {"phase": "Succeeded"}})
+    bench.fs.world.exit("pause-1")
+    bench.appear(3)
+    until(lambda: not any(one.pool for one in bench.turn().pods), "who has ended owns nothing")
+
+
 def test_a_pod_whose_cgroup_appears_before_the_watch_tells_of_it_is_asked_for(
     bench: Bench, server: LocalApiServer
 ) -> None:

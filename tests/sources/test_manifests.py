@@ -148,7 +148,7 @@ def test_a_file_without_measure_is_a_fault(directory: Path, manifests: Manifests
 
 def test_a_directory_that_is_not_there_yet_is_a_fault_until_it_is(tmp_path: Path) -> None:
     manifests = Manifests(tmp_path / "later")
-    assert not manifests.picture.synced
+    assert manifests.picture.synced, "as for the kubelet there are no pods then"
     assert manifests.picture.faults[0].where == "later"
     (tmp_path / "later").mkdir()
     _put(tmp_path / "later", "a.yaml", 1)

@@ -89,11 +89,12 @@ class Deciding:
     def _lingering(self, view: View, away: set[PodUid]) -> frozenset[PodUid]:
         """Those of the pods that are *away*, and own something, to whom it stays."""
         tree, invalid = view.tree, {one.uid for one in view.invalid}
+        told = {one.uid for one in view.pods}
         return frozenset(
             uid
             for uid in away
             if uid in invalid
-            or not self._sources.synced
+            or (uid not in told and not self._sources.synced)
             or (uid in tree.pods and (state := self._cgroups.known.state(tree.pods[uid].path)) and state.populated)
         )
 

@@ -89,7 +89,8 @@ class Manifests:
         except OSError as error:
             self._watch = None
             message = f"cannot be read: {error.strerror}. Name a directory of pod manifests that is there."
-            return self._show(replace(self.picture, faults=(_fault(self._directory, message),)))
+            synced = self.picture.synced or isinstance(error, FileNotFoundError)  # as for the kubelet: no pods yet
+            return self._show(replace(self.picture, synced=synced, faults=(_fault(self._directory, message),)))
         files = {
             name: self._files[name]
             if touched is not None and name not in touched and name in self._files
