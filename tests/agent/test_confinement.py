@@ -328,6 +328,36 @@ def test_a_container_that_ended_where_it_belonged_is_not_late(bench: Bench) -> N
     assert late(bench.turn().counters) == (0, 0)
 
 
+def test_of_a_container_that_crashes_for_months_only_the_last_ends_are_remembered(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pinfold.cgroups.newcomers._REMEMBERED", 3)
+    bench.put(pod(1, 4, engine=3))
+    bench.appear(1)
+    bench.turn()
+    assert bench.agent
+    for number in range(1, 15):
+        path = container_path(POD, 1, number)
+        begin(bench, path)
+        bench.put(named_as(number))
+        bench.turn()
+        bench.fs.running.add(path)
+        bench.turn()
+        bench.fs.world.exit(path)
+        assert bench.fs.world.rmdir(path) is None
+        bench.put(ended(pod(1, 4, engine=3), number))
+        assert late(bench.turn().counters) == (0, 0)
+    assert len(bench.agent._newcomers.judged) < 12
+    assert container_id(1, 14) in bench.agent._newcomers.judged
+
+
+def named_as(number: int) -> dict[str, Any]:
+    """The pod, its engine in the container *number*."""
+    raw = pod(1, 4, engine=3)
+    status = {"name": "engine", "containerID": f"containerd://{container_id(1, number)}"}
+    return {**raw, "status": {"containerStatuses": [status]}}
+
+
 def test_what_ended_before_this_pinfold_came_is_not_late(bench: Bench) -> None:
     bench.stop()
     bench.put(ended(pod(1, 4, engine=3), 1))

@@ -22,6 +22,7 @@ from pinfold.cpuset import CpuSet
 from pinfold.planning.ledger import Ledger
 from pinfold.pods.model import Pod, PodUid
 
+_REMEMBERED = 1000
 _CPUS = frozenset({File.CPUS, File.CPUS_EFFECTIVE, File.EXCLUSIVE, File.PARTITION})
 
 
@@ -106,7 +107,8 @@ class Newcomers:
     came: frozenset[PodUid] = frozenset()
     """Pods that came since the first look, but for those that are known and own nothing."""
     judged: Mapping[str, Judged] = field(default_factory=dict)
-    """The runtime's ids of the containers that were judged, as long as their pods are there."""
+    """The runtime's ids of the containers that were judged: those that are there, and as long as their pods are there
+    the last that were, whose end their pods' status may yet tell."""
     unstarted: Mapping[CgroupPath, Late] = field(default_factory=dict)
     """Whose program did not run yet right before the writes, outside of what it is promised."""
     unnamed: frozenset[CgroupPath] = frozenset()
@@ -142,6 +144,10 @@ class Newcomers:
         fresh = {uid for uid, pod in tree.pods.items() if self.there is not None and pod.path not in self.there}
         came = frozenset((self.came & tree.pods.keys()) | fresh)
         judged = {one: verdict for one, verdict in self.judged.items() if verdict.pod in tree.pods}
+        if len(judged) > len(there) + 2 * _REMEMBERED:
+            present = {container(path).id for path in there}
+            forgotten = set([one for one in judged if one not in present][:-_REMEMBERED])
+            judged = {one: verdict for one, verdict in judged.items() if one not in forgotten}
         return Newcomers(waiting, frozenset(there), tree, came, judged, unnamed=self.unnamed & there.keys())
 
     def narrowed(
