@@ -88,7 +88,8 @@ def test_an_event_says_what_happened_to_which_pod_and_who_says_so() -> None:
 
 def test_an_event_on_a_static_pod_refers_to_its_mirror() -> None:
     mirror = pod(1)
-    mirror["metadata"]["annotations"]["kubernetes.io/config.hash"] = "0" * 32
+    for name in ("config.hash", "config.mirror"):
+        mirror["metadata"]["annotations"][f"kubernetes.io/{name}"] = "0" * 32
     read = read_pod(mirror, "api")
     assert isinstance(read, Pod)
     happened = Occurrence.of(read, "PoolPinned", "Pinning", "", 0.0, EventType.NORMAL)

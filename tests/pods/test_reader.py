@@ -107,6 +107,11 @@ def test_what_is_null_is_absent_and_a_number_is_a_quantity() -> None:
     assert read({**raw, "spec": {"containers": None}}).containers == ()
 
 
+def mirroring(hashed: str) -> dict[str, str]:
+    """The annotations of the pod that the kubelet makes in the API for a static one."""
+    return {"kubernetes.io/config.hash": hashed, "kubernetes.io/config.mirror": hashed}
+
+
 @pytest.mark.parametrize(
     ("raw", "reason", "says"),
     [
@@ -120,7 +125,7 @@ def test_what_is_null_is_absent_and_a_number_is_a_quantity() -> None:
         pytest.param({"metadata": {"uid": UID + "\n"}}, "InvalidUid", "is no pod UID", id="a-uid-with-a-newline"),
         pytest.param({"metadata": {}}, "InvalidUid", "metadata.uid", id="no-uid"),
         pytest.param(
-            with_metadata(raw_pod(container("a")), annotations={"kubernetes.io/config.hash": "../" + HASH}),
+            with_metadata(raw_pod(container("a")), annotations=mirroring("../" + HASH)),
             "InvalidUid",
             "metadata.annotations.kubernetes.io/config.hash",
             id="a-config-hash-that-climbs",
@@ -428,6 +433,23 @@ def test_one_pod_from_two_sources_is_the_newest() -> None:
 
 def test_a_static_pod_goes_by_its_config_hash_and_events_by_the_mirrors_uid() -> None:
     raw = raw_pod(container("a"))
-    raw["metadata"]["annotations"] = {"kubernetes.io/config.hash": HASH}
+    raw["metadata"]["annotations"] = mirroring(HASH)
     pod = read(raw)
     assert (pod.uid, pod.api_uid, pod.static) == (HASH, UID, True)
+
+
+def test_a_static_pod_is_one_by_the_kubelets_own_word() -> None:
+    raw = with_metadata(raw_pod(container("a")), uid=HASH, annotations={"kubernetes.io/config.hash": HASH})
+    pod = read(raw)
+    assert (pod.uid, pod.static) == (HASH, True)
+
+
+@pytest.mark.parametrize("mirror", [None, "", "f" * 32, 7])
+def test_who_writes_a_static_pods_hash_into_his_own_annotations_is_not_taken_for_it(mirror: object) -> None:
+    raw = raw_pod(container("a"))
+    raw["metadata"]["annotations"] = mirroring(HASH) | {"kubernetes.io/config.mirror": mirror}
+    if mirror is None:
+        del raw["metadata"]["annotations"]["kubernetes.io/config.mirror"]
+    pod = read_pod(raw, "here")
+    assert pod.uid == UID
+    assert not isinstance(pod, Pod) or not pod.static

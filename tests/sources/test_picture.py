@@ -18,7 +18,9 @@ RESIZED["status"] |= {
     "resources": {"requests": {"cpu": "2"}},
 }
 STATIC = pod(2)
-STATIC["metadata"]["annotations"]["kubernetes.io/config.hash"] = "0" * 32
+STATIC["metadata"]["annotations"] |= dict.fromkeys(
+    ("kubernetes.io/config.hash", "kubernetes.io/config.mirror"), "0" * 32
+)
 DELETING = pod(3)
 DELETING["metadata"]["deletionTimestamp"] = "2026-11-02T09:00:00Z"
 FROM_AN_ARTICLE = pod(4)

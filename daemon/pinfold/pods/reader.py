@@ -15,6 +15,7 @@ from pinfold.pods.model import Intent, InvalidPod, Pod, PodResources, PodUid, Qo
 from pinfold.pods.traps import notes
 
 CONFIG_HASH = "kubernetes.io/config.hash"
+CONFIG_MIRROR = "kubernetes.io/config.mirror"
 LIMIT_RANGER = "kubernetes.io/limit-ranger"
 
 _UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32}")
@@ -87,12 +88,21 @@ def _shown(text: str) -> str:
     return ascii(text[:40])
 
 
+def _is_static(metadata: Field) -> bool:
+    """By the kubelet's own word, where the hash is the UID, or by that of the mirror pod that it made.
+
+    Anybody may write ``config.hash``; a mirror pod that the kubelet did not make is deleted by it, and never runs.
+    """
+    annotations = metadata["annotations"]
+    given = annotations[CONFIG_HASH]
+    return bool(given) and given.value in (metadata["uid"].value, annotations[CONFIG_MIRROR].value)
+
+
 def _uid(metadata: Field) -> PodUid:
     """A static pod's cgroup bears its ``config.hash``; the mirror pod in the API has another ``metadata.uid``."""
-    given = metadata["annotations"][CONFIG_HASH]
-    form = _HASH
-    if not given:
-        given, form = metadata["uid"], _UID
+    given, form = metadata["uid"], _UID
+    if _is_static(metadata):
+        given, form = metadata["annotations"][CONFIG_HASH], _HASH
     if form.fullmatch(given.text()) is None:
         problem = f"{_shown(given.text())} is no pod UID, which names a cgroup: give a UUID in lower case"
         raise FieldError(given.path, problem, "InvalidUid")
@@ -131,7 +141,7 @@ def _pod(root: Field, uid: PodUid) -> Pod:
         api_uid=api_uid if _UID.fullmatch(api_uid) else "",
         terminal=status["phase"].text() in {"Succeeded", "Failed"},
         deleting=bool(metadata["deletionTimestamp"]),
-        static=bool(annotations[CONFIG_HASH]),
+        static=_is_static(metadata),
         started_at=_time(status["startTime"]) or _time(metadata["creationTimestamp"]),
         container_ids=ids,
         ended=ended,
