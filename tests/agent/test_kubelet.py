@@ -12,6 +12,7 @@ from pinfold.report.snapshot import Mode
 from tests.agent.bench import Bench, pod
 from tests.agent.test_api_server import on_node, pinned
 from tests.apiserver.certificates import server_context
+from tests.apiserver.faults import Drop
 from tests.apiserver.marks import needs_openssl
 from tests.apiserver.server import LocalApiServer
 from tests.apiserver.waiting import until
@@ -103,6 +104,24 @@ def test_the_kubelets_reserved_cpus_are_taken_over(bench: Bench) -> None:
     snapshot = bench.turn()
     assert str(snapshot.policy.reserved) == "0-3"
     assert not snapshot.warnings
+
+
+def test_a_kubelet_that_starts_after_pinfold_has_its_reserved_cpus_taken_over_and_later_ones_told(
+    bench: Bench, kubelet: LocalApiServer
+) -> None:
+    """As at every boot."""
+    kubelet.fault(Drop(), "list", times=1)
+    begin(bench)
+    assert str(bench.turn().policy.reserved) == "0-1"
+    assert bench.agent
+    assert bench.agent.sources._kubelet
+    bench.agent.sources._kubelet.ask()
+    until(lambda: str(bench.turn().policy.reserved) == "0-3", "its first answer")
+    kubelet.configz["reservedSystemCPUs"] = "0-5"
+    bench.agent.sources._kubelet.ask()
+    told = "reservedSystemCPUs: the kubelet has 0-5, Pinfold 0-3. Give both the same."
+    until(lambda: told in bench.turn().warnings, "a later one is told")
+    assert str(bench.turn().policy.reserved) == "0-3"
 
 
 def test_where_the_two_are_configured_otherwise_it_is_told(bench: Bench, kubelet: LocalApiServer) -> None:

@@ -233,7 +233,7 @@ class Agent:
             self._cgroups.known.stir(Stirred(everywhere=True))
             self._machine.reread()
         if (told := self.sources.kubelet_config) is not self._machine.kubelet:
-            self._machine.hear(told, first=self._picture.snapshot is None)
+            self._machine.hear(told)
         pods, invalid = self.sources.pods()
         self._chronicle.invalid(invalid)
         tree = self._discovered()

@@ -45,9 +45,12 @@ class Machine:
             self._warnings = (str(error),)
         log.info("topology.changed", cpus=str(self.topology.online), offline=str(self.topology.offline))
 
-    def hear(self, kubelet: KubeletConfig | None, *, first: bool) -> None:
-        """The kubelet's reserved CPUs are taken over at the *first* turn: later, somebody would have to move."""
-        self.kubelet = kubelet
+    def hear(self, kubelet: KubeletConfig | None) -> None:
+        """The kubelet's reserved CPUs are taken over at its first answer: before that it starts no pod.
+
+        When it tells others later somebody would have to move: that is told.
+        """
+        first, self.kubelet = self.kubelet is None, kubelet
         if kubelet is None:
             return
         if first and (config := completed(self.config, kubelet)) is not self.config:
