@@ -320,6 +320,19 @@ def test_close_ends_the_thread_out_of_a_read(server: LocalApiServer, tmp_path: P
     assert watcher.source.health.errors == 0
 
 
+def test_an_answer_that_is_over_can_still_be_shut(server: LocalApiServer, tmp_path: Path) -> None:
+    """Whoever shuts it has taken it up while its own thread was still reading."""
+    api = ApiServer.from_kubeconfig(server.kubeconfig(tmp_path / "kubeconfig"))
+    with api.ask("GET", "/api/v1/pods") as closed:
+        pass
+    with api.ask("GET", "/api/v1/pods") as read:
+        read.body(1 << 20)
+        read.shut()
+    closed.shut()
+    read.shut()
+    api.close()
+
+
 @needs_openssl
 def test_a_pod_of_the_cluster_asks_over_tls_with_the_token_of_its_service_account(tmp_path: Path) -> None:
     tls = server_context(tmp_path, stem="ca")

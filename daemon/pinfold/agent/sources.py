@@ -283,9 +283,9 @@ class Sources:
         """
         if self.synced:
             strangers = set(there) - set(known) - self._met
-            self._met = self._met.intersection(there) | strangers | set(known).intersection(there)
             if strangers and (asked := self._kubelet or self._api):
                 asked.ask()
+            self._met = self._met.intersection(there) | strangers | set(known).intersection(there)
 
     def health(self) -> tuple[SourceHealth, ...]:
         found = [

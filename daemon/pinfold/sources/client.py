@@ -73,7 +73,8 @@ class Answer:
 
     def shut(self) -> None:
         """End a read that another thread sits in."""
-        with suppress(OSError, RuntimeError):  # it has ended by itself
+        # It has ended by itself, or is being closed by its own thread at this moment (urllib3 2).
+        with suppress(OSError, RuntimeError, ValueError, TypeError):
             self._response.shutdown()
 
 
