@@ -116,9 +116,12 @@ class LocalApiServer:
         if not self._stopped.is_set():
             self.stop()
 
-    def kubeconfig(self, path: Path, authority: Path | None = None) -> Path:
-        """Write one that leads here, to *path*; over TLS, *authority* is whom it trusts (None: anybody)."""
-        user = {"token": self.token} if self.token else {}
+    def kubeconfig(self, path: Path, authority: Path | None = None, token_file: str = "") -> Path:
+        """Write one that leads here, to *path*; over TLS, *authority* is whom it trusts (None: anybody).
+
+        It bears the token itself, or names the *token_file* that does.
+        """
+        user = {"tokenFile": token_file} if token_file else {"token": self.token} if self.token else {}
         cluster: dict[str, Any] = {"server": self.url}
         if authority:
             cluster["certificate-authority"] = str(authority)

@@ -390,6 +390,35 @@ def test_a_token_that_was_rotated_is_read_anew_and_nothing_is_lost(
     assert server.asked("watch")[-1].headers["authorization"] == "bearer second"
 
 
+@needs_openssl
+def test_a_token_file_of_a_kubeconfig_is_read_for_each_request(tmp_path: Path, logs: list[EventDict]) -> None:
+    tls = server_context(tmp_path, stem="ca")
+    token = tmp_path / "token"
+    token.write_text("first\n")
+    with LocalApiServer(tls=tls, token="first") as server:  # noqa: S106
+        trust = tmp_path / "ca.crt"
+        kubeconfig = server.kubeconfig(tmp_path / "kubeconfig", trust, token_file="token")  # noqa: S106
+        api = ApiServer.from_kubeconfig(kubeconfig)
+        kubelet = ApiServer.at_kubelet(server.url.removeprefix("https://"), trust, "", kubeconfig)
+        source = ApiServerPods(api, "here", lambda: None, PATIENT)
+        source.start()
+        _watching(server)
+        token.write_text("second\n")
+        server.token = "second"  # noqa: S105
+        server.end_watches()
+        server.put_pod(pod(1))
+        until(lambda: source.picture.objects.keys() == {uid(1)}, "the next watch asks with the new token")
+        source.close()
+        for content in (b"second", b"", b"\xff"):  # the last two: while it is being written
+            token.write_bytes(content)
+            with kubelet.ask("GET", "/pods") as answer, api.ask("GET", "/api/v1/pods") as other:
+                assert {answer.status, other.status} == {200}
+        token.unlink()
+        with kubelet.ask("GET", "/pods") as answer:
+            assert answer.status == 200
+    assert not logs
+
+
 def test_a_missing_service_account_and_a_broken_kubeconfig_are_told(tmp_path: Path) -> None:
     with pytest.raises(ApiServerError, match="service account"):
         ApiServer.in_cluster(tmp_path, {})

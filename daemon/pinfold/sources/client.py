@@ -209,11 +209,39 @@ def _of_kubeconfig(path: Path) -> "Configuration":
         load_kube_config(  # type: ignore[no-untyped-call]
             config_file=str(path), client_configuration=configuration, persist_config=False
         )
+        if token_file := _token_file(path):
+            _read_anew(configuration, token_file)
     except (ConfigException, OSError, yaml.YAMLError) as error:
         raise ApiServerError(f"{path} is no kubeconfig to ask the API server with: {error}") from error
     except (TypeError, ValueError, KeyError, AttributeError) as error:  # the loader takes the shape for granted
         raise ApiServerError(f"{path} is no kubeconfig: {error!r}") from error
     return configuration
+
+
+def _token_file(path: Path) -> Path | None:
+    """Where the user of the current context of a sound kubeconfig has his token, if that is in a file."""
+    from kubernetes.config.kube_config import KubeConfigMerger
+
+    config: Any = KubeConfigMerger(str(path)).config  # type: ignore[no-untyped-call]
+    context = config["contexts"].get_with_name(config["current-context"])["context"]
+    named = config["users"].get_with_name(context.safe_get("user"), safe=True)
+    if named is None or "tokenFile" not in named["user"] or "auth-provider" in named["user"]:
+        return None
+    return Path(named.path).parent / str(named["user"]["tokenFile"])
+
+
+def _read_anew(configuration: Any, token_file: Path) -> None:  # noqa: ANN401 its hook is typed as None
+    """Have *token_file* read for each request: whoever rotates the token writes it, and the client reads it once.
+
+    While it cannot be read the last token is used, as by client-go.
+    """
+
+    def read(there: Any) -> None:  # noqa: ANN401
+        with suppress(OSError, UnicodeError):
+            if token := token_file.read_text().strip():
+                there.api_key["BearerToken"] = f"Bearer {token}"
+
+    configuration.refresh_api_key_hook = read
 
 
 def _names_provider(path: Path) -> bool:
