@@ -1,5 +1,9 @@
 """What wakes the loop, and what does not."""
 
+import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +12,7 @@ import pytest
 from pinfold.agent.servers import SourceError
 from pinfold.agent.sources import Sources
 from pinfold.config import Config, config_of
+from tests.sources.specimens import pod
 
 
 @pytest.fixture
@@ -134,3 +139,39 @@ def test_a_state_file_of_the_kubelet_that_changes_wakes(sources: Sources, tmp_pa
 def test_without_any_source_of_pods_it_does_not_start(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="--manifests"):
         Sources(config(tmp_path, ""))
+
+
+_WITHOUT_INOTIFY = """
+import sys
+from pathlib import Path
+from tests.agent.test_sources import config
+from pinfold.agent.sources import MANIFESTS, Sources
+
+home = Path(sys.argv[1])
+sources = Sources(config(home, str(home)))
+print([pod.name for pod in sources.pods()[0]])
+(home / "b.json").write_text((home / "a.json").read_text().replace("-1", "-2").replace("0001", "0002"))
+assert not sources.wait(0)
+sources.refresh()
+print([pod.name for pod in sources.pods()[0]])
+print(*(f"{one.healthy} {one.message}" for one in sources.health() if one.name == MANIFESTS))
+sources.close()
+"""
+
+
+@pytest.mark.parametrize("limit", ["instances", "watches"])
+def test_without_inotify_the_timer_serves_and_that_is_told(tmp_path: Path, limit: str) -> None:
+    """In a user namespace: the limit is another's, and nobody else meets it."""
+    if not shutil.which("unshare"):
+        pytest.skip("there is no unshare, which makes a user namespace")
+    allowed = f"echo 0 > /proc/sys/user/max_inotify_{limit}"
+    apart = ["unshare", "--user", "--map-root-user", "sh", "-c"]
+    if subprocess.run([*apart, allowed], capture_output=True).returncode:
+        pytest.skip("this machine allows no user namespace with limits of its own")
+    (tmp_path / "a.json").write_text(json.dumps(pod(1)))
+    script = [*apart, f'{allowed} && exec "$@"', "sh", sys.executable, "-c", _WITHOUT_INOTIFY, str(tmp_path)]
+    root = Path(__file__).parents[2]
+    told = subprocess.run(script, check=True, stdout=subprocess.PIPE, text=True, cwd=root).stdout.splitlines()
+    assert told[:2] == ["['engine-1']", "['engine-1', 'engine-2']"]
+    assert told[2].startswith("False no inotify ")
+    assert f"max_user_{limit}" in told[2]

@@ -293,8 +293,10 @@ class Sources:
             for name in (CGROUPS, HOTPLUG)
         ]
         if self._manifests:
-            faults = "; ".join(f"{one.where}: {one.message}" for one in self._manifests.picture.faults)
-            found.append(SourceHealth(MANIFESTS, self._manifests.picture.synced, faults, self._rang_at.get(MANIFESTS)))
+            fault, picture = self._manifests.fault, self._manifests.picture
+            faults = [*([fault] if fault else []), *(f"{one.where}: {one.message}" for one in picture.faults)]
+            healthy = picture.synced and not fault
+            found.append(SourceHealth(MANIFESTS, healthy, "; ".join(faults), self._rang_at.get(MANIFESTS)))
         if self._api:
             health = self._api.health
             away = health.away_since is not None
@@ -322,7 +324,7 @@ class Sources:
 
     def _ringing(self) -> "tuple[Manifests | CgroupEvents | PartitionEvents | KubeletEvents | Wakeup, ...]":
         every = (self._manifests, self._cgroups, self._partitions, self._kubelet_events, self.wakeup)
-        return tuple(one for one in every if one)
+        return tuple(one for one in every if one and one.fileno() >= 0)
 
     def _pictures(self) -> Iterator[tuple[str, Pods]]:
         """Of two that know one pod equally well, the earlier is believed."""

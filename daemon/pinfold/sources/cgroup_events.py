@@ -14,7 +14,7 @@ from typing import Final
 
 from inotify_simple import flags
 
-from pinfold.sources.inotify import opened
+from pinfold.sources.inotify import NO_WATCH_LEFT, opened
 
 _MUTED: Final = flags.CREATE | flags.DELETE | flags.ONLYDIR | flags.DONT_FOLLOW
 _MASK: Final = _MUTED | flags.MODIFY
@@ -122,7 +122,7 @@ class CgroupEvents:
             watch = self._inotify.add_watch(self._mount / path, _MUTED if path in self._muted else _MASK)
         except OSError as error:
             if error.errno == errno.ENOSPC:
-                self.fault = "no inotify watch is left for this user: raise fs.inotify.max_user_watches with sysctl"
+                self.fault = NO_WATCH_LEFT
             elif error.errno not in {errno.ENOENT, errno.ENOTDIR}:
                 raise
             return False

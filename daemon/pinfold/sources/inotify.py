@@ -1,10 +1,13 @@
 """An inotify instance, and what to do when the node has none left."""
 
 import errno
+from typing import Final
 
 from inotify_simple import INotify
 
 from pinfold.errors import PinfoldError
+
+NO_WATCH_LEFT: Final = "no inotify watch is left for this user: raise fs.inotify.max_user_watches with sysctl"
 
 
 class InotifyLimitError(PinfoldError):

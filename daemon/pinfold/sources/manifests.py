@@ -1,9 +1,10 @@
 """A directory of pod manifests, read as the kubelet reads its static ones: all that is not hidden, nothing below it.
 
 Only what changed is read again. A bad file is a fault of its own and the others stay; while the directory itself cannot
-be read, the last picture stays whole.
+be read, the last picture stays whole. Where the node has no inotify left for it, the timer serves.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Mapping
@@ -11,11 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from inotify_simple import flags
+from inotify_simple import INotify, flags
 
 from pinfold.pods.model import InvalidPod
 from pinfold.sources.documents import Documents, read
-from pinfold.sources.inotify import opened
+from pinfold.sources.inotify import NO_WATCH_LEFT, InotifyLimitError, opened
 from pinfold.sources.picture import Pods, trimmed
 
 MAX_FILE_BYTES: Final = 1 << 20
@@ -42,22 +43,29 @@ class _File:
 
 class Manifests:
     def __init__(self, directory: Path) -> None:
-        """Reads the directory. Raises InotifyLimitError."""
+        """Reads the directory."""
         self.picture = Pods()
+        self.fault = ""
+        """Why changes do not ring, and the remedy."""
         self._directory = directory
-        self._inotify = opened()
+        self._inotify: INotify | None = None
         self._watch: int | None = None
         self._files: Mapping[str, _File] = {}
+        try:
+            self._inotify = opened()
+        except InotifyLimitError as error:
+            self.fault = str(error)
         self.refresh()
 
     def fileno(self) -> int:
-        return int(self._inotify.fileno())
+        """-1 where nothing can ring."""
+        return int(self._inotify.fileno()) if self._inotify else -1
 
     def drain(self) -> bool:
         """Take what inotify has to say; whether the picture is another one now."""
         touched: set[str] = set()
         lost = False
-        for event in self._inotify.read(timeout=0):
+        for event in self._inotify.read(timeout=0) if self._inotify else ():
             touched.add(event.name)
             if event.wd == self._watch and event.mask & _LOST:
                 self._watch = None
@@ -84,7 +92,7 @@ class Manifests:
         try:
             if self._watch is None:
                 touched = None
-                self._watch = self._inotify.add_watch(self._directory, _MASK)
+                self._watch = self._watched()
             names = sorted(path.name for path in self._directory.iterdir() if not path.name.startswith("."))
         except OSError as error:
             self._watch = None
@@ -102,8 +110,23 @@ class Manifests:
         faults = tuple(fault for file in self._files.values() for fault in file.documents.faults)
         return self._show(Pods(objects, synced=True, faults=faults))
 
+    def _watched(self) -> int | None:
+        """Watch the directory; None where inotify has no room for that. Raises OSError where it cannot be read."""
+        if self._inotify is None:
+            return None
+        try:
+            watch = int(self._inotify.add_watch(self._directory, _MASK))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            self.fault = NO_WATCH_LEFT
+            return None
+        self.fault = ""
+        return watch
+
     def close(self) -> None:
-        self._inotify.close()
+        if self._inotify:
+            self._inotify.close()
 
     def _show(self, picture: Pods) -> bool:
         if picture == self.picture:
