@@ -1,6 +1,6 @@
 # docker build -t REGISTRY/pinfold:0.1.0 .
 # The wheels are pinned by hash for linux/amd64 and linux/arm64; renew the pins with
-#   uv pip compile pyproject.toml --extra dbus --extra pods-api --generate-hashes --python-version 3.13 --no-header --no-annotate \
+#   uv pip compile pyproject.toml --extra dbus --extra grpc --generate-hashes --python-version 3.13 --no-header --no-annotate \
 #     --no-emit-package NAME … -o deploy/image/requirements.txt       (NAME: aiohttp and what only it needs)
 ARG PYTHON=python:3.13-slim
 

@@ -55,7 +55,7 @@ bench: $(VENV)/ready
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV) || { apt-get install -y --no-install-recommends python3-venv && $(PYTHON) -m venv $(VENV); }
 	$(BIN)/pip install -q --upgrade pip
-	$(BIN)/pip install -q -e '.[dbus,pods-api]' --group dev
+	$(BIN)/pip install -q -e '.[dbus,grpc]' --group dev
 	touch $@
 
 prove: $(VENV)/ready

@@ -150,7 +150,7 @@ def test_without_its_packages_it_is_passed_over_and_refused_where_it_was_asked_f
     assert "pods-api" not in {one.name for one in sources.health()}
     sources.close()
     asked_for = replace(config.sources, pods_api=PodsApiSource(enabled=True))
-    with pytest.raises(SourceError, match=r"pip install 'pinfold\[pods-api\]'"):
+    with pytest.raises(SourceError, match=r"pip install 'pinfold\[grpc\]'"):
         Sources(replace(config, sources=asked_for))
 
 

@@ -21,7 +21,8 @@ from pinfold.planning.policy import Manage, Policy
 from pinfold.pods.model import InvalidPod
 from pinfold.pods.reader import is_uid, read_pod
 from pinfold.sources.answers import Event, Failed, Page, event, page
-from pinfold.sources.pod_protobuf import ProtobufError, watch_event
+from pinfold.sources.pod_protobuf import watch_event
+from pinfold.sources.protobuf import ProtobufError
 from pinfold.state import VERSION, Checkpoint, StateError, _checksum, _data, checkpoint_of
 from pinfold.topology.files import mask
 from pinfold.topology.model import Topology

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import grpc
 
-from pinfold.sources.pod_protobuf import classes
+from pinfold.sources.pod_protobuf import messages
 from pinfold.sources.pods_api import SOCKET
 
 ADDED, MODIFIED, DELETED, INITIAL_SYNC_COMPLETE = 1, 2, 3, 4
@@ -20,13 +20,13 @@ ADDED, MODIFIED, DELETED, INITIAL_SYNC_COMPLETE = 1, 2, 3, 4
 
 def encoded(raw: Mapping[str, Any]) -> bytes:
     """A v1 Pod of JSON as protobuf, as far as Pinfold reads it; `golden` has bytes of the API's own types."""
-    message = classes()["Pod"]()
+    message = messages()["Pod"]()
     _fill(message, raw)
     return bytes(message.SerializeToString())
 
 
 def event(kind: int, pod: bytes = b"") -> bytes:
-    return bytes(classes()["WatchPodsEvent"](type=kind, pod=pod).SerializeToString())
+    return bytes(messages()["WatchPodsEvent"](type=kind, pod=pod).SerializeToString())
 
 
 def _fill(message: Any, raw: Mapping[str, Any]) -> None:  # noqa: ANN401

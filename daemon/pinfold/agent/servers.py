@@ -8,8 +8,11 @@ from pathlib import Path
 from pinfold.config import Config
 from pinfold.errors import PinfoldError
 from pinfold.sources.client import SERVICE_ACCOUNT, ApiServer
+from pinfold.sources.cri import Cri
 from pinfold.sources.kubelet import KubeletPods
 from pinfold.sources.pods_api import SOCKET, PodsApi
+
+_NEEDS = "needs the Python packages h2 and protobuf: pip install 'pinfold[grpc]'."
 
 
 class SourceError(PinfoldError):
@@ -45,8 +48,21 @@ def pods_api(config: Config, wake: Callable[[], None]) -> PodsApi | None:
     enabled, root = config.sources.pods_api.enabled, Path(config.sources.kubelet.root_dir)
     if enabled is False or (enabled == "auto" and not (root / SOCKET).is_socket()):
         return None
-    if find_spec("h2"):
+    if _speaks_grpc():
         return PodsApi(root, wake)
     if enabled == "auto":
         return None
-    raise SourceError("sources.podsApi needs the Python packages h2 and protobuf: pip install 'pinfold[pods-api]'.")
+    raise SourceError(f"sources.podsApi {_NEEDS}")
+
+
+def cri(config: Config, wake: Callable[[], None]) -> Cri | None:
+    """None where the runtime is not to be asked. Raises SourceError."""
+    if not (endpoint := config.sources.cri.endpoint):
+        return None
+    if not _speaks_grpc():
+        raise SourceError(f"sources.cri {_NEEDS}")
+    return Cri(Path(endpoint.removeprefix("unix://")), wake)
+
+
+def _speaks_grpc() -> bool:
+    return find_spec("h2") is not None

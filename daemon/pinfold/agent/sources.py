@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from pinfold.agent.naming import Naming
-from pinfold.agent.servers import SourceError, api_server, kubelet, pods_api
+from pinfold.agent.servers import SourceError, api_server, cri, kubelet, pods_api
 from pinfold.agent.view import near_device
 from pinfold.cgroups.known import Stirred
 from pinfold.cgroups.paths import CgroupPath, File, below, parent
@@ -35,7 +35,7 @@ from pinfold.sources.wakeup import Wakeup
 from pinfold.topology.devices import nodes_of_pci
 from pinfold.topology.hotplug import HotplugMonitor, HotplugUnavailableError
 
-API_SERVER, KUBELET, PODS_API, MANIFESTS = "api-server", "kubelet", "pods-api", "manifests"
+API_SERVER, KUBELET, PODS_API, MANIFESTS, CRI = "api-server", "kubelet", "pods-api", "manifests", "cri"
 CGROUPS, HOTPLUG = "cgroups", "hotplug"
 
 _NOTHING = Pods()
@@ -48,7 +48,8 @@ class Sources:
 
     def __init__(self, config: Config) -> None:
         self.wakeup = Wakeup()
-        self.naming = Naming()
+        self._cri = cri(config, self.wakeup.wake)
+        self.naming = Naming(self._cri)
         self._sysfs_root = Path(config.sysfs_root)
         self._kubelet_root = Path(config.sources.kubelet.root_dir)
         self.server = api_server(config)
@@ -101,8 +102,9 @@ class Sources:
         for source in (*self._ringing(), self._hotplug):
             if source:
                 self._selector.register(source, selectors.EVENT_READ)
-        for asker in self._asking():
-            asker.start()
+        for asker in (*self._asking(), self._cri):
+            if asker:
+                asker.start()
 
     def wait(self, timeout_s: float) -> bool:
         """Sleep until something rings or *timeout_s* is over, and take all that rang: many rings are one turn.
@@ -307,12 +309,15 @@ class Sources:
         if self._pods_api:
             told = self._pods_api.health
             found.append(SourceHealth(PODS_API, self._pods_api.stands, told.error, told.heard_at))
+        if self._cri:
+            found.append(SourceHealth(CRI, not self._cri.error, self._cri.error, None))
         return tuple(sorted(found, key=lambda source: source.name))
 
     def close(self) -> None:
         self._selector.close()
-        for asker in self._asking():
-            asker.close()
+        for asker in (*self._asking(), self._cri):
+            if asker:
+                asker.close()
         for source in (*self._ringing(), self.first_writes):
             source.close()
         for server in (self.server, self._kubelet.server if self._kubelet else None):

@@ -197,6 +197,13 @@ def _own_address(value: object) -> str:
     return _text(value)
 
 
+def _endpoint(value: object) -> str:
+    text = _text(value)
+    if text and not text.startswith("unix:///"):
+        raise ValueError
+    return text
+
+
 _DURATION = re.compile(r"(?:(\d{1,5})h)?(?:(\d{1,5})m)?(?:(\d{1,9}(?:\.\d{1,9})?)s)?")
 _ADDRESS = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[0-9a-fA-F:.]+|[A-Za-z0-9._-]+):(\d{1,5})")
 """An IPv6 address needs no brackets: $(HOST_IP):9733 has none."""
@@ -212,6 +219,7 @@ Address = Annotated[str, Form("HOST:PORT, such as 127.0.0.1:9733, or nothing for
 OwnAddress = Annotated[
     str, Form("an address of this node alone, such as 127.0.0.1:9732; metricsListen is for others", _own_address)
 ]
+Endpoint = Annotated[str, Form("a socket such as unix:///run/containerd/containerd.sock, or nothing", _endpoint)]
 Switch = Annotated[
     bool | Literal["auto"],
     Form("auto, true or false", lambda value: value if value == "auto" else _boolean(value)),

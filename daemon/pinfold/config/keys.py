@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from pinfold.config.forms import Address, Bytes, Cpus, OwnAddress, Seconds, Switch, whole_number, written
+from pinfold.config.forms import Address, Bytes, Cpus, Endpoint, OwnAddress, Seconds, Switch, whole_number, written
 from pinfold.interrupts.affinities import IrqGuard
 from pinfold.planning.policy import CpuOption, Manage, MemoryPolicy, OnUnsatisfied, TopologyPolicy, TopologyScope
 
@@ -91,7 +91,14 @@ class KubeletSource:
 class PodsApiSource:
     enabled: Switch = "auto"
     """Watch the kubelet's Pods API (1.37), below sources.kubelet.rootDir: no rights in the cluster are needed for that.
-    auto: where its socket is there when Pinfold starts, and the packages of the extra pods-api are installed."""
+    auto: where its socket is there when Pinfold starts, and the packages of the extra grpc are installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class CriSource:
+    endpoint: Endpoint = ""
+    """The kubelet's containerRuntimeEndpoint, such as unix:///run/containerd/containerd.sock: the runtime is asked what
+    those containers are called whose bundles cannot be read. Empty: it is not. Needs the extra grpc."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,7 @@ class Sources:
     manifests: ManifestSource = ManifestSource()
     kubelet: KubeletSource = KubeletSource()
     pods_api: PodsApiSource = PodsApiSource()
+    cri: CriSource = CriSource()
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,7 @@ class PodStatus:
 @dataclass(frozen=True, slots=True)
 class SourceHealth:
     name: str
-    """``api-server``, ``manifests``, ``kubelet``, ``pods-api``, ``cgroups``, ``hotplug``."""
+    """``api-server``, ``manifests``, ``kubelet``, ``pods-api``, ``cri``, ``cgroups``, ``hotplug``."""
     healthy: bool
     message: str = ""
     """Why not, or what it does now."""

@@ -69,7 +69,7 @@ class Bundles:
         """None where no bundle is there that names a container of Kubernetes: it may come yet. Raises nothing."""
         if (known := self._known.get(container_id)) is not None:
             return known
-        if _ID.fullmatch(container_id) is None:  # it is about to become a path
+        if not is_container_id(container_id):  # it is about to become a path
             return None
         for place in self._there:
             content = _content(place.replace("{id}", container_id))
@@ -93,7 +93,7 @@ def named(content: bytes) -> BundleName | None:
     name = _given(annotations, _NAME)
     if kind is BundleKind.SANDBOX:
         name = ""
-    elif _LABEL.fullmatch(name) is None:
+    elif not is_container_name(name):
         return None
     return BundleName(
         kind,
@@ -102,6 +102,16 @@ def named(content: bytes) -> BundleName | None:
         pod_namespace=_sound(annotations, _POD_NAMESPACE, _LABEL),
         pod_name=_sound(annotations, _POD_NAME, _SUBDOMAIN),
     )
+
+
+def is_container_id(text: str) -> bool:
+    """Whether a runtime may call a container so: 64 hex digits."""
+    return _ID.fullmatch(text) is not None
+
+
+def is_container_name(text: str) -> bool:
+    """Whether a container may be called so in its pod's spec: a DNS label."""
+    return _LABEL.fullmatch(text) is not None
 
 
 def _given(annotations: Mapping[str, object], keys: tuple[str, ...]) -> str:

@@ -10,16 +10,14 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from pinfold.errors import PinfoldError
 from pinfold.sources.answers import Change, Event
 from pinfold.sources.picture import trimmed
+from pinfold.sources.protobuf import ProtobufError, Table, classes, parsed, text
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-_PACKAGE: Final = "pinfold"
-_REPEATED, _MAP = "repeated ", "map "
-_FIELDS: Final[Mapping[str, Mapping[str, tuple[int, str]]]] = {
+_FIELDS: Final[Table] = {
     "WatchPodsEvent": {"type": (1, "int32"), "pod": (2, "bytes")},
     "Pod": {"metadata": (1, "ObjectMeta"), "spec": (2, "PodSpec"), "status": (3, "PodStatus")},
     "ObjectMeta": {
@@ -70,22 +68,18 @@ _FIELDS: Final[Mapping[str, Mapping[str, tuple[int, str]]]] = {
 _CHANGES: Final = {1: Change.ADDED, 2: Change.MODIFIED, 3: Change.DELETED, 4: Change.BOOKMARK}
 
 
-class ProtobufError(PinfoldError):
-    """Bytes that are no such message."""
-
-
 def watch_event(data: bytes) -> Event | None:
     """A ``WatchPodsEvent``; INITIAL_SYNC_COMPLETE is a bookmark, and None an event of a kind that is not known.
 
     Of a pod that was deleted only the name and the UID are sure. Raises ProtobufError.
     """
-    event = _parsed("WatchPodsEvent", data)
+    event = parsed(messages()["WatchPodsEvent"], data)
     if (change := _CHANGES.get(event.type)) is None:
         return None
     if change is Change.BOOKMARK:
         return Event(change, "")
     try:
-        pod = _json(_parsed("Pod", event.pod))
+        pod = _json(parsed(messages()["Pod"], event.pod))
     except (ValueError, OverflowError, OSError) as error:  # text that is none, a time out of range
         raise ProtobufError(f"a pod that cannot be read: {error}") from error
     metadata = pod.get("metadata", {})
@@ -94,22 +88,11 @@ def watch_event(data: bytes) -> Event | None:
     return Event(change, metadata.get("resourceVersion", ""), metadata["uid"], trimmed(pod))
 
 
-def _parsed(name: str, data: bytes) -> Any:  # noqa: ANN401  its fields are those of the table
-    from google.protobuf.message import DecodeError
-
-    message = classes()[name]()
-    try:
-        message.ParseFromString(data)
-    except DecodeError as error:
-        raise ProtobufError(f"{len(data)} bytes that are no {name}: {error}") from error
-    return message
-
-
 def _json(message: "Message") -> Any:  # noqa: ANN401  a JSON value
     """As JSON has it: what is empty is left out, as ``omitempty`` does."""
     match message.DESCRIPTOR.name:
         case "Quantity":
-            return _text(message.string)  # type: ignore[attr-defined]
+            return text(message.string)  # type: ignore[attr-defined]
         case "Time":
             seconds = message.seconds  # type: ignore[attr-defined]
             return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if seconds else ""
@@ -119,52 +102,18 @@ def _json(message: "Message") -> Any:  # noqa: ANN401  a JSON value
     for field, value in message.ListFields():
         if field.message_type and field.message_type.GetOptions().map_entry:
             held: Any = {
-                _text(key): _json(one) if hasattr(one, "DESCRIPTOR") else _text(one) for key, one in value.items()
+                text(key): _json(one) if hasattr(one, "DESCRIPTOR") else text(one) for key, one in value.items()
             }
         elif field.message_type:
             held = [_json(one) for one in value] if field.is_repeated else _json(value)
         else:
-            held = _text(value)
+            held = text(value)
         if held != "":
             found[field.name] = held
     return found
 
 
-def _text(value: Any) -> Any:  # noqa: ANN401  of any scalar type
-    """Text that is not UTF-8 comes as bytes. Raises ValueError."""
-    return value.decode() if isinstance(value, bytes) else value
-
-
 @lru_cache(maxsize=1)
-def classes() -> Mapping[str, Any]:
-    """Made when the first event comes: who has no such source does not load protobuf."""
-    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-
-    of_field = descriptor_pb2.FieldDescriptorProto
-    scalars = {
-        name: getattr(of_field, f"TYPE_{name.upper()}") for name in ("string", "bytes", "bool", "int32", "int64")
-    }
-    file = descriptor_pb2.FileDescriptorProto(name="pod.proto", package=_PACKAGE, syntax="proto2")
-
-    def add(message: Any, name: str, number: int, kind: str, *, repeated: bool = False) -> None:  # noqa: ANN401
-        label = of_field.LABEL_REPEATED if repeated else of_field.LABEL_OPTIONAL
-        field = message.field.add(name=name, number=number, label=label)
-        if kind in scalars:
-            field.type = scalars[kind]
-        else:
-            field.type, field.type_name = of_field.TYPE_MESSAGE, f".{_PACKAGE}.{kind}"
-
-    for name, fields in _FIELDS.items():
-        message = file.message_type.add(name=name)
-        for field, (number, kind) in fields.items():
-            if kind.startswith(_MAP):
-                entry = message.nested_type.add(name=f"{field[0].upper()}{field[1:]}Entry")
-                entry.options.map_entry = True
-                add(entry, "key", 1, "string")
-                add(entry, "value", 2, kind.removeprefix(_MAP))
-                add(message, field, number, f"{name}.{entry.name}", repeated=True)
-            else:
-                add(message, field, number, kind.removeprefix(_REPEATED), repeated=kind.startswith(_REPEATED))
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")) for name in _FIELDS}
+def messages() -> Mapping[str, Any]:
+    """Their classes by name."""
+    return classes(_FIELDS)

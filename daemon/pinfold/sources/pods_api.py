@@ -18,7 +18,8 @@ from pinfold.sources.answers import Change, Event
 from pinfold.sources.grpc_call import Call, GrpcError
 from pinfold.sources.kubelet import KubeletHealth
 from pinfold.sources.picture import Pods, RawPod, as_before
-from pinfold.sources.pod_protobuf import ProtobufError, watch_event
+from pinfold.sources.pod_protobuf import watch_event
+from pinfold.sources.protobuf import ProtobufError
 from pinfold.sources.watching import pause_s
 
 SOCKET: Final = "pods-api/pods-api.sock"
