@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,76 @@ def test_a_refusal_is_a_warning_in_the_kubelets_word(bench: Bench, server: Local
     until(lambda: bool(bench.turn().pods) and bool(server.events), "an Event is told")
     (event,) = server.events.values()
     assert (event["reason"], event["type"]) == ("UnexpectedAdmissionError", "Warning")
+
+
+def test_a_resize_is_told_by_an_event_of_its_own_and_back_again_in_the_series_of_the_first(
+    bench: Bench, server: LocalApiServer
+) -> None:
+    server.put_pod(on_node(pod(1, 4)))
+    bench.appear(1)
+    bench.start()
+
+    def owns(cpus: int) -> str:
+        until(lambda: len(bench.status(1).pool) == cpus, f"the pod owns {cpus} CPUs")
+        return f"owns CPUs {bench.status(1).pool} as"
+
+    was = owns(4)
+    until(lambda: len(server.events) == 1, "an Event is told")
+    server.put_pod(on_node(pod(1, 6)))
+    now = owns(6)
+    until(lambda: len(server.events) == 2, "another fact is another Event")
+    first, second = server.events.values()
+    assert was in first["note"]
+    assert now in second["note"]
+    assert "series" not in first
+    server.put_pod(on_node(pod(1, 4)))
+    assert owns(4) == was
+    until(lambda: any("series" in one for one in server.events.values()), "what is true again is told at once")
+    assert [one.get("series", {}).get("count") for one in server.events.values()] == [2, None]
+
+
+def test_a_restart_tells_nothing_anew(bench: Bench, server: LocalApiServer) -> None:
+    """Of what is pinned not even a request is sent; of what is refused the Event is there already."""
+    server.put_pod(on_node(pod(1, 4)))
+    server.put_pod(on_node(pod(2, 99)))
+    bench.appear(1)
+    bench.start()
+    until(pinned(bench, 1), "the pod is pinned")
+    until(lambda: len(server.events) == 2, "each is told")
+    told, requests = deepcopy(server.events), len(server.asked("events"))
+    bench.now_s += 60
+    bench.start()
+    with capture_logs() as logs:
+        until(pinned(bench, 1), "it is still pinned")
+        until(lambda: bench.turn().events.sent == 1, "409 is as good as 201")
+    assert server.events == told
+    assert len(server.asked("events")) == requests + 1
+    assert [one["log_level"] for one in logs if one.get("pod") == "test/p1" and one["event"] == "pool.stands"] == [
+        "debug"
+    ]
+
+
+def test_a_refusal_that_comes_again_after_a_restart_is_counted_on_its_event(
+    bench: Bench, server: LocalApiServer
+) -> None:
+    server.put_pod(on_node(pod(1, 4)))
+    bench.appear(1)
+    bench.start()
+    until(pinned(bench, 1), "the pod is pinned")
+
+    def resize(cpus: int, told: Callable[[], bool], what: str) -> None:
+        server.put_pod(on_node(pod(1, cpus)))
+        until(lambda: bench.turn() is not None and told(), what)
+
+    def counts() -> dict[str, int | None]:
+        return {one["reason"]: one.get("series", {}).get("count") for one in server.events.values()}
+
+    resize(99, lambda: counts() == {"PoolPinned": None, "UnexpectedAdmissionError": None}, "the refusal is told")
+    resize(4, lambda: counts()["PoolPinned"] == 2, "the pod has what it asks for again")
+    bench.start()
+    until(pinned(bench, 1), "the pod is still pinned")
+    resize(99, lambda: counts()["UnexpectedAdmissionError"] == 2, "the same refusal, anew")
+    assert counts() == {"PoolPinned": 2, "UnexpectedAdmissionError": 2}
 
 
 def test_a_trap_that_a_spec_fell_into_is_a_warning_once(bench: Bench, server: LocalApiServer) -> None:

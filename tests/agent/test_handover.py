@@ -163,6 +163,7 @@ def test_an_imported_state_is_gone_on_from_and_nobody_moves(bench: Bench) -> Non
     snapshot = bench.turn()
     assert snapshot.mode is Mode.ENFORCING
     assert owned(snapshot) == STANDS
+    assert {one.pod for one in snapshot.recent if one.event == "pool.pinned"} == STANDS.keys(), "new to Pinfold: told"
     assert slices(bench) == before
     assert all(not moment[pair] for moment in bench.fs.moments for pair in shared), "nobody came into another's CPUs"
     assert bench.fs.world.allowed("system.slice").isdisjoint(CpuSet.parse("6-7,9-11,13"))

@@ -126,6 +126,25 @@ def test_a_pod_whose_device_nobody_gave_it_is_placed_when_its_cgroup_appears(ben
     assert len(bench.status(1).pool) == 4
 
 
+@pytest.mark.parametrize("bench", [V6_1], indirect=True, ids=str)
+def test_after_a_restart_only_what_changed_meanwhile_is_told(bench: Bench) -> None:
+    bench.put(pod(1, 4))
+    bench.appear(1)
+
+    def told() -> list[str]:
+        return [one.message for one in bench.turn().recent if one.event == "pool.pinned"]
+
+    bench.start()
+    assert len(told()) == 1
+    agent = bench.start()
+    assert told() == []
+    assert agent.decision, "and what stands can be replayed"
+    bench.stop()
+    bench.put(pod(1, 6))
+    bench.start()
+    assert told() == [f"owns CPUs {bench.status(1).pool}"]
+
+
 def test_a_restart_writes_nothing(bench: Bench) -> None:
     bench.put(pod(1, 4, engine=3))
     bench.appear(1)

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from pinfold.errors import PinfoldError
 from pinfold.pods.model import Pod
 from pinfold.pods.reader import read_pod
 from pinfold.report.event_sender import EventSender, Pace
@@ -122,9 +124,10 @@ def test_an_api_server_takes_every_event(note: str, instance: str, name: str, at
     ],
 )
 def test_a_long_pod_name_leaves_room_for_what_makes_the_events_name_its_own(name: str) -> None:
-    first = replace(_refusal(), name=name, at=1.0)
+    first = replace(_refusal(), name=name)
     assert refused(body(first, "x"), "trading") == ""
-    assert first.event_name != replace(first, at=2.0).event_name
+    assert first.event_name != replace(first, note="another fact").event_name
+    assert first.event_name == replace(first, at=2.0).event_name
 
 
 def test_each_pod_and_cause_is_told_once(server: LocalApiServer, started: Started) -> None:
@@ -151,6 +154,42 @@ def test_what_happens_again_later_is_counted_in_its_series(server: LocalApiServe
     (event,) = server.events.values()
     assert event["series"]["count"] == 4
     assert server.asked("events")[1].headers["Content-Type"] == "application/merge-patch+json"
+
+
+def test_another_note_is_another_event_and_what_is_true_again_is_told_at_once(
+    server: LocalApiServer, started: Started
+) -> None:
+    events = started(QUICK)
+    for note, after_s in (
+        ("owns 2-5", 0.0),
+        ("owns 2-7", 1.0),
+        ("owns 2-5", 2.0),
+        ("owns 2-7", 3.0),
+        ("owns 2-5", 4.0),
+    ):
+        events.tell(replace(_refusal(1, after_s=after_s), note=note, is_change=after_s > 0))
+    until(lambda: events.counts.sent == 5, "each change")
+    told = [(event["note"], event.get("series", {}).get("count")) for event in server.events.values()]
+    assert told == [("owns 2-5", 3), ("owns 2-7", 2)]
+
+
+def test_after_a_restart_what_was_told_is_not_told_again_and_what_comes_again_goes_on_in_its_series(
+    server: LocalApiServer, started: Started
+) -> None:
+    before = started(QUICK)
+    before.tell(_refusal(1))
+    until(lambda: before.counts.sent == 1, "the Event")
+    told = deepcopy(server.events)
+    events = started(QUICK)
+    events.tell(_refusal(1, after_s=60.0))
+    until(lambda: events.counts.sent == 1, "409: it is there")
+    assert server.events == told
+    afterwards = started(QUICK)
+    afterwards.tell(replace(_refusal(1, after_s=120.0), is_change=True))
+    until(lambda: afterwards.counts.sent == 1, "a change")
+    (event,) = server.events.values()
+    assert event["series"]["count"] == 2
+    assert afterwards.counts.refused == 0
 
 
 def test_a_series_whose_event_has_expired_begins_anew(server: LocalApiServer, started: Started) -> None:
@@ -180,13 +219,21 @@ def test_it_tries_again_while_there_is_no_good_answer(server: LocalApiServer, st
     assert (events.counts.sent, events.counts.dropped, events.counts.refused) == (1, 0, 0)
 
 
-def test_an_attempt_whose_answer_was_lost_makes_no_second_event(server: LocalApiServer, started: Started) -> None:
-    events = started(QUICK)
-    happened = _refusal(1)
-    server.events[f"trading/{happened.event_name}"] = body(happened, "pinfold-here")
-    events.tell(happened)
+def test_an_attempt_whose_answer_was_lost_makes_no_second_event_and_no_series() -> None:
+    there: list[str] = []
+
+    def send(method: str, _path: str, _content: object) -> int:
+        there.append(method)
+        if len(there) == 1:
+            raise PinfoldError("the answer is lost")
+        return 409
+
+    events = EventSender(send, "pinfold-here", QUICK)
+    events.start()
+    events.tell(replace(_refusal(1), is_change=True))
     until(lambda: events.counts.sent == 1, "409 is as good as 201")
-    assert len(server.events) == 1
+    events.close()
+    assert there == ["POST", "POST"]
 
 
 def test_a_refused_event_is_counted_logged_once_and_not_sent_again(
@@ -252,5 +299,6 @@ def test_only_so_many_series_are_remembered(server: LocalApiServer, started: Sta
     events = started(replace(QUICK, causes=2, burst=100))
     for number in (1, 2, 3, 1):
         events.tell(_refusal(number))
-    until(lambda: events.counts.sent == 4, "the first was forgotten, and told again")
-    assert len(server.events) == 4
+    until(lambda: events.counts.sent == 4, "the first was forgotten, and is told again")
+    assert [one.method for one in server.asked("events")] == ["POST"] * 4
+    assert len(server.events) == 3, "where its Event is there already"

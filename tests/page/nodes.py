@@ -100,7 +100,7 @@ def node(root: Path, name: str, manifests: Iterable[Manifest], drifted: str = ""
     for count in range(step, len(pods) + step, step):  # one after the other, or a few at once, as they come
         clock[0] += 540.0 / len(pods) * step
         planned = plan(replace(world, pods=pods[:count]), ledger)
-        chronicle.decided(planned, ledger)
+        chronicle.decided(planned, ledger, ledger)
         chronicle.reconciled(0.004, None)
         ledger = planned.ledger
     held = {uid: _held(entry, entry.namespace + "/" + entry.name == drifted) for uid, entry in ledger.entries.items()}

@@ -72,10 +72,13 @@ class Chronicle:
 
         return replace(plan, decisions=tuple(map(weighed, plan.decisions)))
 
-    def decided(self, plan: Plan, held: Ledger) -> tuple[Decision, ...]:
-        """What *plan*, which started from *held*, decided otherwise than was told before; those decisions."""
+    def decided(self, plan: Plan, held: Ledger, saved: Ledger) -> tuple[Decision, ...]:
+        """What *plan*, which started from *held*, decided otherwise than was told before; those decisions.
+
+        Who has what the checkpoint's ledger, *saved*, gives him was told of it by the process before a restart.
+        """
         self.counters = self.counters.decided(self._decisions, held, plan)
-        fresh = tuple(one for one in plan.decisions if _differs(self._decisions.get(one.uid), one))
+        fresh = tuple(one for one in plan.decisions if not self._was_told(one, saved))
         for one in fresh:
             if one.outcome is not Outcome.UNMANAGED:
                 self._tell(one)
@@ -85,6 +88,17 @@ class Chronicle:
                 self.moment("pool.freed", f"{entry.namespace}/{entry.name}", f"CPUs {entry.owned} are free again")
         self._decisions = {one.uid: one for one in plan.decisions}
         return fresh
+
+    def _was_told(self, decision: Decision, saved: Ledger) -> bool:
+        """By this process, or by the one before: of what a refusal said, the ledger knows nothing."""
+        if (before := self._decisions.get(decision.uid)) is not None:
+            return not _differs(before, decision)
+        entry = saved.entries.get(decision.uid)
+        if entry is None or decision.outcome is not Outcome.PINNED:
+            return False
+        if stands := (entry.cpus, entry.mems) == (decision.pool, decision.mems):
+            log.debug("pool.stands", **_facts(decision))
+        return stands
 
     def trapped(self, plan: Plan, pods: Iterable[Pod]) -> tuple[Decision, ...]:
         """Decisions whose notes were not told yet; a pod that asks for nothing is in no trap."""
@@ -101,12 +115,7 @@ class Chronicle:
         return fresh
 
     def _tell(self, decision: Decision) -> None:
-        facts = {
-            "pod": decision.full_name,
-            "pod_uid": decision.uid,
-            "cpus": str(decision.pool),
-            "mems": str(decision.mems),
-        }
+        facts = _facts(decision)
         if (no := decision.refusal) is None:
             log.info("pool.pinned", **facts)
             self.moment(
@@ -219,12 +228,20 @@ class Chronicle:
         self.counters = self.counters.reconciled(seconds, done + refused, refused)
 
 
-def _differs(before: Decision | None, after: Decision) -> bool:
+def _differs(before: Decision, after: Decision) -> bool:
     """Whether a person would call it another decision: the hints that were weighed change with every neighbour."""
-    return before is not after and (
-        before is None
-        or any(getattr(before, name) != getattr(after, name) for name in ("outcome", "pool", "mems", "refusal"))
+    return before is not after and any(
+        getattr(before, name) != getattr(after, name) for name in ("outcome", "pool", "mems", "refusal")
     )
+
+
+def _facts(decision: Decision) -> dict[str, str]:
+    return {
+        "pod": decision.full_name,
+        "pod_uid": decision.uid,
+        "cpus": str(decision.pool),
+        "mems": str(decision.mems),
+    }
 
 
 def _told_write(outcome: WriteOutcome, pod: str) -> None:

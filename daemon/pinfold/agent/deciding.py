@@ -69,8 +69,8 @@ class Deciding:
             return self.planned[2]
         decided = self._chronicle.recalled(plan(world, ledger))
         self.planned = world, ledger, decided
-        fresh = self._chronicle.decided(decided, ledger)
-        if fresh or decided.ledger != ledger:
+        fresh = self._chronicle.decided(decided, ledger, self._books.checkpoint.ledger)
+        if self.last is None or fresh or decided.ledger != ledger:
             self.last = Made.of(view.objects, world, ledger, decided)
         self._outbox.decided(fresh, self._chronicle.trapped(decided, world.pods), world.pods)
         return decided

@@ -4,6 +4,7 @@ Each has a thread of its own, where it is asked for and there is a server: nothi
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from pinfold.agent.evicting import candidates, own_pod
@@ -12,7 +13,7 @@ from pinfold.agent.publisher import TopologyPublisher
 from pinfold.config import Config
 from pinfold.planning.reasons import Decision, Outcome
 from pinfold.planning.words import event, trap_event
-from pinfold.pods.model import Pod
+from pinfold.pods.model import Pod, PodUid
 from pinfold.report.counters import Evictions
 from pinfold.report.event_sender import EventSender
 from pinfold.report.events import EventCounts, EventType, Occurrence
@@ -31,6 +32,8 @@ class Outbox:
         self._on_unsatisfied, self._started_at = config.on_unsatisfied, now()
         self._own_pod = own_pod(Path("/proc/self/cgroup").read_text())
         self._events: EventSender | None = None
+        self._known: frozenset[PodUid] = frozenset()
+        """Pods on which there was a decision before: another one is a change."""
         self._publisher: TopologyPublisher | None = None
         self.evictor: Evictor | None = None
         """From the first candidate on."""
@@ -67,7 +70,9 @@ class Outbox:
             if decision.outcome is not Outcome.UNMANAGED:
                 reason, note = event(decision)
                 kind = EventType.WARNING if decision.refusal else EventType.NORMAL
-                self._events.tell(Occurrence.of(by_uid[decision.uid], reason, "Pinning", note, self._now(), kind))
+                happened = Occurrence.of(by_uid[decision.uid], reason, "Pinning", note, self._now(), kind)
+                self._events.tell(replace(happened, is_change=decision.uid in self._known))
+        self._known = frozenset(by_uid)
         for decision in trapped:
             reason, note = trap_event(decision)
             self._events.tell(Occurrence.of(by_uid[decision.uid], reason, "Reading", note, self._now()))

@@ -2,6 +2,12 @@
 
 The loop tells and goes on. While the API server is away the thread tries again; what grows old meanwhile or finds the
 queue full is dropped and counted: an Event is a courtesy, the metrics and ``status`` are the record.
+
+An Event's name is its cause's, without the time. Events stay for an hour; where one of that name is there already
+(409), either the process before a restart told it, and nothing is to be added; or, where the occurrence is a change, the same
+is true again after something else was, and the Event that is there goes on as a series. So a restart tells nothing
+twice, and the newest on a pod is what is true of it. The name holds no number of the episode: who starts anew could not
+know it.
 """
 
 import threading
@@ -20,8 +26,9 @@ from pinfold.report.events import Cause, EventCounts, Occurrence, body, series
 Send = Callable[[str, str, Mapping[str, object]], int]
 """Method, path and body → status of the answer. Raises PinfoldError where there is none."""
 
-_TAKEN: Final = frozenset({200, 201, 202, 409})
-"""409: an earlier attempt had arrived, and only its answer was lost."""
+_CREATED: Final = 201
+_THERE_ALREADY: Final = 409
+_TAKEN: Final = frozenset({200, _CREATED, 202, _THERE_ALREADY})
 _NO_ANSWER: Final = 0
 
 log = structlog.get_logger(__name__)
@@ -113,7 +120,7 @@ class EventSender:
             return
         told = replace(told, count=told.count + 1)
         self._remember(occurrence.cause, told)
-        if occurrence.at - told.at < self._pace.series_s:
+        if occurrence.at - told.at < self._pace.series_s and not occurrence.is_change:
             return
         status = self._persist("PATCH", told.path, series(told.count, occurrence.at), occurrence)
         if status == 404:  # Events live for an hour
@@ -123,9 +130,12 @@ class EventSender:
 
     def _create(self, occurrence: Occurrence) -> None:
         status = self._persist("POST", occurrence.collection, body(occurrence, self._instance), occurrence)
+        told = _Told(f"{occurrence.collection}/{occurrence.event_name}", 1, occurrence.at)
+        if status == _THERE_ALREADY and occurrence.is_change:
+            told = replace(told, count=2)  # at least: how often before, the process before knew
+            status = self._persist("PATCH", told.path, series(told.count, occurrence.at), occurrence)
         if self._settled(status, occurrence):
-            path = f"{occurrence.collection}/{occurrence.event_name}"
-            self._remember(occurrence.cause, _Told(path, 1, occurrence.at))
+            self._remember(occurrence.cause, told)
 
     def _remember(self, cause: Cause, told: _Told) -> None:
         self._told[cause] = told
@@ -148,8 +158,11 @@ class EventSender:
         return False
 
     def _persist(self, method: str, path: str, content: Mapping[str, object], occurrence: Occurrence) -> int:
-        """The first answer that will not change by waiting, or that there was none while the occurrence was fresh."""
-        pause_s = self._pace.first_pause_s
+        """The first answer that will not change by waiting, or that there was none while the occurrence was fresh.
+
+        What is there already at a later attempt was created by an earlier one, whose answer was lost.
+        """
+        pause_s, is_first = self._pace.first_pause_s, True
         while self._now() - occurrence.at <= self._pace.oldest_s and not self._closing.wait(self._turn_s()):
             try:
                 status = self._send(method, path, content)
@@ -158,9 +171,9 @@ class EventSender:
                 status, error = _NO_ANSWER, str(problem)
             self._counts = replace(self._counts, error=error)
             if _NO_ANSWER < status < 500 and status != 429:
-                return status
+                return status if is_first or status != _THERE_ALREADY else _CREATED
             self._closing.wait(pause_s)
-            pause_s = min(pause_s * 2, self._pace.longest_pause_s)
+            pause_s, is_first = min(pause_s * 2, self._pace.longest_pause_s), False
         return _NO_ANSWER
 
     def _turn_s(self) -> float:

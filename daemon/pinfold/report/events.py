@@ -24,12 +24,13 @@ class EventType(StrEnum):
 
 
 class Cause(NamedTuple):
-    """What makes two occurrences one series."""
+    """What makes two occurrences one series: another note is another fact, and a series cannot change its note."""
 
     namespace: str
     name: str
     uid: str
     reason: str
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class Occurrence:
     at: float
     """Seconds since the epoch."""
     type: EventType = EventType.WARNING
+    is_change: bool = False
+    """Something else was true of the pod until now: to be told at once, whenever the same was told before."""
 
     @classmethod
     def of(cls, pod: Pod, reason: str, action: str, note: str, at: float, kind: EventType = EventType.WARNING) -> Self:
@@ -55,12 +58,12 @@ class Occurrence:
 
     @property
     def cause(self) -> Cause:
-        return Cause(self.namespace, self.name, self.uid, self.reason)
+        return Cause(self.namespace, self.name, self.uid, self.reason, self.note)
 
     @property
     def event_name(self) -> str:
-        """Of the Event: the same for every attempt at the same occurrence."""
-        digest = hashlib.sha256("\0".join((*self.cause, repr(self.at))).encode()).hexdigest()[:16]
+        """Of the Event: the cause's, whenever it happened, so that the process after a restart meets it."""
+        digest = hashlib.sha256("\0".join(self.cause).encode(errors="replace")).hexdigest()[:16]
         return f"{self.name[: _MAX_NAME_CHARACTERS - 17].rstrip('.-')}.{digest}"
 
     @property
