@@ -4,10 +4,10 @@ The loop tells and goes on. While the API server is away the thread tries again;
 queue full is dropped and counted: an Event is a courtesy, the metrics and ``status`` are the record.
 
 An Event's name is its cause's, without the time. Events stay for an hour; where one of that name is there already
-(409), either the process before a restart told it, and nothing is to be added; or, where the occurrence is a change, the same
-is true again after something else was, and the Event that is there goes on as a series. So a restart tells nothing
-twice, and the newest on a pod is what is true of it. The name holds no number of the episode: who starts anew could not
-know it.
+(409), either the process before a restart told it, and nothing is to be added; or, where the occurrence is a
+change, the same is true again after something else was, and the Event that is there goes on as a series. So a
+restart tells nothing twice, and the newest on a pod is what is true of it. The name holds no number of the episode:
+who starts anew could not know it.
 """
 
 import threading
