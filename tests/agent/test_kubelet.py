@@ -68,6 +68,22 @@ def test_a_pod_that_the_watch_has_not_told_yet_is_asked_for_when_its_cgroup_appe
     until(pinned(bench, 1), "the pod is pinned, an hour before the kubelet is asked again")
 
 
+def test_a_pod_that_is_too_large_is_told_once_and_the_others_are_pinned(
+    bench: Bench, server: LocalApiServer, kubelet: LocalApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pinfold.sources.json_stream.MAX_VALUE_BYTES", 1 << 20)
+    large = on_node(pod(2, 4)) | {"status": {"message": "<" * 200_000}}
+    for where in (server.store, kubelet.store):
+        where.put(on_node(pod(1, 4)))
+        where.put(large)
+    bench.appear(1)
+    begin(bench)
+    until(pinned(bench, 1), "the pod is pinned")
+    assert bench.agent is not None
+    (fault,) = bench.agent.sources.pods()[1]
+    assert "longer than" in fault.message
+
+
 def test_while_the_api_server_is_away_new_pods_come_from_the_kubelet_and_ended_ones_end(
     bench: Bench, server: LocalApiServer, kubelet: LocalApiServer
 ) -> None:

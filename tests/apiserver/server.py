@@ -25,7 +25,7 @@ from tests.apiserver import execution, reviews
 from tests.apiserver.events import refused
 from tests.apiserver.faults import Drop, Fault, Garbage, Hang, Refuse, Slow
 from tests.apiserver.objects import Objects
-from tests.apiserver.store import CUT, END, ExpiredError, Pod, Store
+from tests.apiserver.store import CUT, END, ExpiredError, Pod, Store, encoded
 
 _PODS: Final = re.compile(r"/api/v1/(?:namespaces/(?P<namespace>[^/]+)/)?pods(?:/(?P<name>[^/]+))?")
 _EVICTION: Final = re.compile(r"/api/v1/namespaces/[^/]+/pods/(?P<name>[^/]+)/eviction")
@@ -260,7 +260,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif request.kind == "list" and _PODS.fullmatch(request.path):
             self._list(request)
         elif request.path in {"/pods", "/configz"}:
-            self._answer(200, json.dumps(self._as_kubelet(request)).encode())
+            self._answer(200, encoded(self._as_kubelet(request)))
         elif request.kind == "events":
             self._event(request)
         elif request.kind == "reviews":
@@ -343,7 +343,7 @@ class _Handler(BaseHTTPRequestHandler):
         if last:
             metadata["continue"] = base64.b64encode(json.dumps({"version": version, "after": last}).encode()).decode()
         listed = {"kind": "PodList", "apiVersion": "v1", "metadata": metadata, "items": pods}
-        self._answer(200, json.dumps(listed).encode())
+        self._answer(200, encoded(listed))
 
     def _one(self, namespace: str, name: str) -> None:
         for pod in tuple(self.api.store.pods.values()):

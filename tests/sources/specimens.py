@@ -2,6 +2,7 @@
 
 from typing import Any
 
+Pod = dict[str, Any]
 SECRET = "hunter2"  # noqa: S105 what must not be found again
 
 
@@ -72,3 +73,10 @@ def pod(number: int, *, name: str = "", node: str = "here", cpu: str = "2") -> d
             ],
         },
     }
+
+
+def large(number: int, length: int) -> Pod:
+    """One whose environment holds *length* characters of which Go's JSON makes six bytes each."""
+    made = pod(number)
+    made["spec"]["containers"][0]["env"][0]["value"] = "<" * length
+    return made

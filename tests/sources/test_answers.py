@@ -1,3 +1,4 @@
+import itertools
 import json
 
 import pytest
@@ -24,6 +25,14 @@ def test_a_page_holds_trimmed_pods_by_uid_and_the_way_to_the_next() -> None:
 
 def test_a_list_without_items_is_an_empty_node() -> None:
     assert page([b'{"kind":"PodList","metadata":{"resourceVersion":"9"},"items":null}']) == Page({}, "9")
+
+
+def test_a_list_without_end_is_no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pinfold.sources.answers.MAX_PODS", 3)
+    items = (b'%s{"metadata":{"uid":"%d"}}' % (b"," if number else b"", number) for number in range(10**9))
+    assert page(itertools.chain([b'{"items":['], items)) == Failed(
+        "the answer is no PodList: ValueError('more than 3 pods')"
+    )
 
 
 def test_an_event_holds_the_version_to_resume_at() -> None:

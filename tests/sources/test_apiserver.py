@@ -13,7 +13,7 @@ from tests.apiserver import Drop, Fault, Garbage, Hang, LocalApiServer, Refuse, 
 from tests.apiserver.certificates import server_context
 from tests.apiserver.marks import needs_openssl
 from tests.apiserver.waiting import DEADLINE_S, until
-from tests.sources.specimens import pod, uid
+from tests.sources.specimens import large, pod, uid
 
 from pinfold.sources.apiserver import ApiServerPods, Timing
 from pinfold.sources.client import ApiServer, ApiServerError
@@ -206,6 +206,46 @@ def test_a_line_without_end_is_given_up(
     until(lambda: watcher.source.health.errors == 1, "the watch is given up")
     server.put_pod(pod(1))
     watcher.sees(1)
+    watcher.source.close()
+
+
+def test_the_largest_pods_that_etcd_takes_are_heard_from_a_watch_and_in_a_list(
+    server: LocalApiServer, tmp_path: Path, watcher: Watcher
+) -> None:
+    """Each 1.45 MB in etcd, and 8.7 MB of JSON; eight of them are more than 64 MiB."""
+    _watching(server)
+    server.put_pod(large(0, 1_450_000))
+    server.put_pod(pod(1))
+    watcher.sees(0, 1)
+    assert watcher.source.health.errors == 0
+    watcher.source.close()
+    for number in range(2, 9):
+        server.put_pod(large(number, 1_450_000))
+    late = Watcher(server, tmp_path, PATIENT)
+    late.sees(*range(9))
+    assert late.source.picture.faults == ()
+    late.source.close()
+
+
+def test_a_pod_that_is_too_large_is_told_of_and_keeps_nobody_else_from_being_seen(
+    server: LocalApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pinfold.sources.json_stream.MAX_VALUE_BYTES", 1 << 20)
+    monkeypatch.setattr("pinfold.sources.apiserver.LINE_LIMIT_BYTES", 1 << 20)
+    watcher = Watcher(server, tmp_path, QUICK)
+    server.put_pod(pod(0))
+    watcher.sees(0)
+    server.put_pod(large(1, 200_000))
+    server.put_pod(pod(2))
+    watcher.sees(0, 2)
+    (fault,) = watcher.source.picture.faults
+    assert fault.where == "trading/engine-1"
+    server.put_pod(pod(3))
+    watcher.sees(0, 2, 3)
+    assert watcher.source.health.error == ""
+    server.delete_pod(uid(1))
+    until(lambda: not watcher.source.picture.faults, "the fault is over with the pod")
+    watcher.sees(0, 2, 3)
     watcher.source.close()
 
 

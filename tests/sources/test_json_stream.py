@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pinfold.sources.json_stream import MAX_VALUE_CHARACTERS, members
+from pinfold.sources.json_stream import MAX_VALUE_BYTES, LeftOut, members
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=6),
@@ -71,6 +71,34 @@ def test_the_first_items_are_there_before_the_last_has_come() -> None:
     assert came == [0, 1]
 
 
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 64, 4096])
+def test_an_item_that_is_too_long_is_left_out_wherever_it_is_cut_and_the_others_are_read(
+    monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    monkeypatch.setattr("pinfold.sources.json_stream.MAX_VALUE_BYTES", 700)
+    tricky = {"name": "ü", "a": '"]}\\' * 2000, "b": [{"]": "{[\\"}], "c": "\\" * 9}
+    document = {"items": [{"a": "ü"}, tricky, {"a": 1}, tricky], "kind": "PodList"}
+    text = json.dumps(document, ensure_ascii=False).encode()
+    first, large, second, last, kind = members(_cut(text, length), each="items")
+    assert [first, second, kind] == [("items", {"a": "ü"}), ("items", {"a": 1}), ("kind", "PodList")]
+    for _, left in (large, last):
+        assert isinstance(left, LeftOut)
+        assert "longer than 700 bytes" in left.why
+        assert left.begins.startswith('{"name": ')
+        assert len(left.begins) <= 400
+    for end in (len(text) // 4, len(text) * 3 // 4):
+        with pytest.raises(ValueError, match="in the middle of a value"):
+            list(members(_cut(text[:end], length), each="items"))
+
+
+def test_an_item_that_nests_too_deep_is_left_out_and_the_others_are_read() -> None:
+    deep = b'{"a":' * 10**5 + b"1" + b"}" * 10**5
+    first, left, last = members(_cut(b'{"items":[{},' + deep + b",{}]}", 1 << 16), each="items")
+    assert first == last == ("items", {})
+    assert isinstance(left[1], LeftOut)
+    assert "too deep" in left[1].why
+
+
 @pytest.mark.parametrize(
     ("text", "cause"),
     [
@@ -79,7 +107,7 @@ def test_the_first_items_are_there_before_the_last_has_come() -> None:
         pytest.param(b'{"items":[{"a":1}', "'' where ',' should be", id="half"),
         pytest.param(b'{"a":1} {"b":2}', "after the end", id="two-objects"),
         pytest.param(b'{"a":"\xff"}', "utf-8", id="no-utf-8"),
-        pytest.param(b'{"a":"' + b"x" * (2 * MAX_VALUE_CHARACTERS + 9), "longer than", id="a-text-without-end"),
+        pytest.param(b'{"a":"' + b"x" * (2 * MAX_VALUE_BYTES + 9), "longer than", id="a-text-without-end"),
     ],
 )
 def test_what_is_no_object_is_told(text: bytes, cause: str) -> None:

@@ -12,7 +12,7 @@ from tests.apiserver.certificates import made, server_context
 from tests.apiserver.faults import Fault
 from tests.apiserver.marks import needs_openssl
 from tests.apiserver.waiting import until
-from tests.sources.specimens import pod, uid
+from tests.sources.specimens import large, pod, uid
 
 from pinfold.cpuset import CpuSet
 from pinfold.sources.client import ApiServer, ApiServerError
@@ -60,6 +60,18 @@ def test_its_pods_and_its_configuration_are_heard(kubelet: LocalApiServer, askin
     assert heard.config == KubeletConfig(
         "systemd", cpu_manager_policy="static", reserved_system_cpus=CpuSet.parse("0-1")
     )
+
+
+def test_a_pod_that_is_too_large_is_told_of_and_the_others_are_heard(
+    kubelet: LocalApiServer, asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pinfold.sources.json_stream.MAX_VALUE_BYTES", 1 << 20)
+    kubelet.store.put(large(1, 200_000))
+    kubelet.store.put(pod(2))
+    heard = asking()
+    assert heard.health.error == ""
+    assert heard.picture.objects.keys() == {uid(2)}
+    assert [fault.where for fault in heard.picture.faults] == ["trading/engine-1"]
 
 
 def test_it_is_asked_at_once_when_somebody_appears(kubelet: LocalApiServer, asking: Asking) -> None:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.sources.specimens import pod, uid
 
+from pinfold.pods.model import InvalidPod
 from pinfold.sources.answers import Busy, Change, Closed, Ending, Event, Expired, Failed, Page, Silent
 from pinfold.sources.watching import LONGEST_PAUSE_S, LONGEST_RETRY_AFTER_S, Course, List, Watch
 
@@ -25,6 +26,15 @@ def test_a_list_in_pages_shows_nothing_before_its_last_page() -> None:
     assert not first.pods.synced
     whole = first.listed(Page({uid(2): pod(2)}, "50"))
     assert whole.pods.objects.keys() == {uid(1), uid(2)}
+
+
+def test_what_was_left_out_of_a_page_is_told_with_the_whole_list_and_no_longer_than_it_holds() -> None:
+    large = InvalidPod("InvalidPod", "too large", "trading/engine-3")
+    whole = Course().listed(Page({uid(1): pod(1)}, "50", "more", (large,))).listed(Page({uid(2): pod(2)}, "50"))
+    assert whole.pods.faults == (large,)
+    again = whole.answered().ended(Expired("410"), 1.0, 0.5).listed(Page(whole.pods.objects, "60"))
+    assert again.pods.faults == ()
+    assert again.changes == whole.changes + 1
 
 
 def test_a_list_that_breaks_off_between_pages_begins_anew() -> None:
@@ -96,6 +106,29 @@ def test_a_watch_that_had_its_time_is_resumed_at_once_and_nobody_is_told(ending:
 def test_a_watch_that_breaks_off_once_is_resumed_after_a_pause_and_nobody_is_told() -> None:
     course = STANDING.ended(Failed("reset"), 5.0, 0.0)
     assert (course.ask, course.pause_s, course.away, course.errors) == (Watch("50"), 0.4, False, 1)
+
+
+def test_what_no_watch_gets_past_is_passed_by_a_list_not_older_than_what_is_known() -> None:
+    """Whoever resumes at the same version meets the same event again."""
+    course = STANDING
+    for _ in range(2):
+        course = course.ended(Failed("no event"), 0.1, 0.0)
+        assert course.ask == Watch("50")
+        course = course.answered()
+    course = course.ended(Failed("no event"), 0.1, 0.0)
+    assert (course.ask, course.relists) == (List("50"), 1)
+    past = course.listed(Page({uid(2): pod(2)}, "80"))
+    assert past.ask == Watch("80")
+    assert past.answered().ended(Failed("no event"), 0.1, 0.0).ask == List("80"), "it has not spoken yet"
+    spoke = past.answered().told(Event(Change.BOOKMARK, "81"))
+    assert spoke.ended(Failed("reset"), 5.0, 0.0).ask == Watch("81")
+
+
+def test_a_server_that_is_away_is_not_asked_for_a_list_when_it_is_back() -> None:
+    course = STANDING
+    for _ in range(20):
+        course = course.ended(Failed("refused"), 0.0, 0.5)
+    assert course.ask == Watch("50")
 
 
 @pytest.mark.parametrize(

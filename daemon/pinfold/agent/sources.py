@@ -208,7 +208,7 @@ class Sources:
                 return pod
 
             pods, invalid = read_pods(self.objects, read)
-            faults = tuple(fault for picture in pictures for fault in picture.faults)
+            faults = dict.fromkeys(fault for picture in pictures for fault in picture.faults)
             self._read = (pictures, (pods, (*faults, *invalid)))
         return self._read[1]
 
@@ -362,7 +362,7 @@ class Sources:
         if away:
             return kubelet
         beyond = {uid: pod for uid, pod in kubelet.objects.items() if uid not in self._told_by_api}
-        if beyond != self._beyond.objects:
+        if (beyond, kubelet.faults) != (self._beyond.objects, self._beyond.faults):
             self._beyond = replace(kubelet, objects=beyond)
         return self._beyond
 

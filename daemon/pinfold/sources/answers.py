@@ -4,16 +4,28 @@ Pure. Bytes in, values out; garbage is a value too. Source: Kubernetes API conce
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from pinfold.sources.json_stream import members
+from pinfold.pods.model import InvalidPod
+from pinfold.sources.json_stream import LeftOut, members
 from pinfold.sources.picture import RawPod, trimmed
 
 _GARBAGE: Final = (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError)
 """What a wrong shape raises where a right one is taken for granted."""
+
+MAX_PODS: Final = 20_000
+"""In one page. The control plane keeps 12 500 pods that have ended, and they may all have run on one node."""
+PAGE_LIMIT_BYTES: Final = 8 << 30
+"""Of what passes by: some hundred pods of the greatest size. What is held is bounded pod by pod."""
+_NAMED: Final = re.compile(
+    r"""\{(?:"(?:kind|apiVersion)":"\w+",)*"metadata":\{"name":"([a-z0-9.-]+)","""
+    r"""(?:"generateName":"[a-z0-9.-]*",)?"namespace":"([a-z0-9-]+)\""""
+)
+"""As Go begins a pod."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +33,8 @@ class Page:
     objects: Mapping[str, RawPod]
     version: str
     token: str = ""
+    faults: tuple[InvalidPod, ...] = ()
+    """Of the pods that cannot be read."""
 
 
 class Change(StrEnum):
@@ -73,16 +87,21 @@ Ending = Closed | Silent | Expired | Busy | Failed
 def page(pieces: Iterable[bytes], *, versioned: bool = True) -> Page | Failed:
     """A PodList, while it comes; a kubelet's has no version."""
     objects: dict[str, RawPod] = {}
+    faults: list[InvalidPod] = []
     metadata: Mapping[str, Any] = {}
     try:
         for key, value in members(pieces, each="items"):
             if key == "metadata":
                 metadata = value
+            elif key == "items" and len(objects) + len(faults) >= MAX_PODS:
+                raise ValueError(f"more than {MAX_PODS} pods")
+            elif isinstance(value, LeftOut):
+                faults.append(_left_out(value))
             elif key == "items" and value is not None:
                 objects[_uid(value)] = trimmed(value)
         token = metadata.get("continue")
         version = _opaque(metadata["resourceVersion"]) if versioned else ""
-        return Page(objects, version, _opaque(token) if token else "")
+        return Page(objects, version, _opaque(token) if token else "", tuple(faults))
     except _GARBAGE as error:
         return Failed(f"the answer is no PodList: {error!r}")
 
@@ -115,6 +134,12 @@ def refusal(code: int, body: bytes, retry_after_s: float = 0.0) -> Ending:
     if code == 410 or "ResourceVersionTooLarge" in details:
         return Expired(error)
     return Busy(error, retry_after_s) if code == 429 or retry_after_s > 0 else Failed(error)
+
+
+def _left_out(item: LeftOut) -> InvalidPod:
+    name = _NAMED.match(item.begins)
+    where = f"{name[2]}/{name[1]}" if name else ascii(item.begins[:100])[1:-1]
+    return InvalidPod("InvalidPod", f"{item.why}: it is not pinned. Make the pod smaller.", where)
 
 
 def _opaque(value: object) -> str:

@@ -12,16 +12,16 @@ from typing import Final
 
 import structlog
 
-from pinfold.sources.answers import Closed, Ending, Event, Failed, Page, Silent, event, page, refusal
+from pinfold.sources.answers import PAGE_LIMIT_BYTES, Closed, Ending, Event, Failed, Page, Silent, event, page, refusal
 from pinfold.sources.client import Answer, ApiServer, ApiServerError, ReadTimeoutError
+from pinfold.sources.json_stream import MAX_VALUE_BYTES
 from pinfold.sources.picture import Pods
 from pinfold.sources.watching import Course, List, Watch
 
 PATH: Final = "/api/v1/pods"
 PAGE_ITEMS: Final = 500
-PAGE_LIMIT_BYTES: Final = 64 << 20
-LINE_LIMIT_BYTES: Final = 8 << 20
-"""A pod is at most 3 MiB: the largest request that the API server takes."""
+LINE_LIMIT_BYTES: Final = MAX_VALUE_BYTES
+"""A line of a watch is one pod; what a refusal says is no longer, either."""
 
 log = structlog.get_logger(__name__)
 

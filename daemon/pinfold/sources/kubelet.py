@@ -12,12 +12,11 @@ from typing import Final
 
 import structlog
 
-from pinfold.sources.answers import Failed, Page, page
+from pinfold.sources.answers import PAGE_LIMIT_BYTES, Failed, Page, page
 from pinfold.sources.client import ApiServer, ApiServerError
 from pinfold.sources.kubelet_config import KubeletConfig, kubelet_config
 from pinfold.sources.picture import Pods
 
-PODS_LIMIT_BYTES: Final = 64 << 20
 CONFIG_LIMIT_BYTES: Final = 1 << 20
 READ_TIMEOUT_S: Final = 10.0
 SPACING_S: Final = 0.1
@@ -85,11 +84,11 @@ class KubeletPods:
         with self.server.ask("GET", "/pods", read_timeout_s=READ_TIMEOUT_S) as answer:
             if answer.status != 200:
                 return f"/pods: {answer.status} {_told(answer.body(CONFIG_LIMIT_BYTES))}"
-            match page(answer.pieces(PODS_LIMIT_BYTES), versioned=False):
+            match page(answer.pieces(PAGE_LIMIT_BYTES), versioned=False):
                 case Failed(error):
                     return f"/pods: {error}"
-                case Page(objects):
-                    self._show(Pods(objects, synced=True))
+                case Page(objects, faults=faults):
+                    self._show(Pods(objects, synced=True, faults=faults))
         with self.server.ask("GET", "/configz", read_timeout_s=READ_TIMEOUT_S) as answer:
             body = answer.body(CONFIG_LIMIT_BYTES)
             if answer.status != 200:

@@ -4,18 +4,19 @@ Pure: no socket, no clock, no chance; how long a watch stood and what was drawn 
 of client-go's Reflector. Source: Kubernetes API concepts, "Efficient detection of changes", "410 Gone responses".
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
 from pinfold.sources.answers import Busy, Change, Closed, Ending, Event, Expired, Failed, Page, Silent
-from pinfold.sources.picture import Pods, RawPod, as_before
+from pinfold.sources.picture import Pods, as_before
 
 FIRST_PAUSE_S: Final = 0.8
 LONGEST_PAUSE_S: Final = 30.0
 LONGEST_RETRY_AFTER_S: Final = 120.0
 SHORTEST_WATCH_S: Final = 1.0
 """A watch that is closed sooner and said nothing was no watch."""
+FAILURES_TO_LIST: Final = 3
+"""In a row, the last of a watch that stood: at its version waits what cannot be read, and would wait for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Course:
     reconnects: int = 0
     relists: int = 0
     errors: int = 0
-    pages: Mapping[str, RawPod] = field(default_factory=dict)
+    pages: Pods = field(default_factory=Pods)
     """Of the list under way."""
     failures: int = 0
     """In a row, with no word from a watch between."""
@@ -60,22 +61,27 @@ class Course:
     """The watch said something."""
 
     def listed(self, page: Page) -> "Course":
-        pages = {**self.pages, **{uid: as_before(self.pods.objects.get(uid), pod) for uid, pod in page.objects.items()}}
-        if page.token:
-            return replace(self, ask=List(self.ask.version, page.token), pages=pages, pause_s=0.0)
         before = self.pods.objects
+        listed = {uid: as_before(before.get(uid), pod) for uid, pod in page.objects.items()}
+        objects, faults = {**self.pages.objects, **listed}, (*self.pages.faults, *page.faults)
+        if page.token:
+            pages = Pods(objects, faults=faults)
+            return replace(self, ask=List(self.ask.version, page.token), pages=pages, pause_s=0.0)
         changed = (
-            not self.pods.synced or before.keys() != pages.keys() or any(before[uid] is not pages[uid] for uid in pages)
+            not self.pods.synced
+            or self.pods.faults != faults
+            or before.keys() != objects.keys()
+            or any(before[uid] is not objects[uid] for uid in objects)
         )
         return replace(
             self,
             ask=Watch(page.version),
             pause_s=0.0,
-            pods=Pods(pages, synced=True, resource_version=page.version),
+            pods=Pods(objects, synced=True, resource_version=page.version, faults=faults),
             changes=self.changes + changed,
             away=False,
             error="",
-            pages={},
+            pages=Pods(),
         )
 
     def answered(self) -> "Course":
@@ -122,22 +128,24 @@ class Course:
             case _:
                 assert_never(ending)
         reconnects = self.reconnects + isinstance(self.ask, Watch)
-        return replace(after, reconnects=reconnects, answering=False, heard=False, pages={})
+        return replace(after, reconnects=reconnects, answering=False, heard=False, pages=Pods())
 
     def anew(self) -> "Course":
         """List at once, what etcd has: a watch that stands may be behind."""
         return replace(self, ask=List(""), pause_s=0.0, answering=False, heard=False)
 
     def _failed(self, error: str, draw: float) -> "Course":
+        stuck = isinstance(self.ask, Watch) and self.answering and self.failures + 1 >= FAILURES_TO_LIST
         return replace(
             self,
-            ask=List(self.ask.version) if isinstance(self.ask, List) else self.ask,
+            ask=List(self.ask.version) if stuck or isinstance(self.ask, List) else self.ask,
             pause_s=pause_s(self.failures, draw),
             # A watch that breaks off once is resumed and nobody is told; a request without a good answer is an outage.
             away=self.away or not self.answering or self.failures > 0,
             error=error,
             failures=self.failures + 1,
             errors=self.errors + 1,
+            relists=self.relists + stuck,
         )
 
     def _expired(self, draw: float) -> "Course":
