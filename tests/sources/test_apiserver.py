@@ -12,6 +12,7 @@ from structlog.typing import EventDict
 from tests.apiserver import Drop, Fault, Garbage, Hang, LocalApiServer, Refuse, Slow
 from tests.apiserver.certificates import server_context
 from tests.apiserver.marks import needs_openssl
+from tests.apiserver.store import encoded
 from tests.apiserver.waiting import DEADLINE_S, until
 from tests.sources.specimens import large, pod, uid
 
@@ -193,6 +194,15 @@ def test_a_watch_that_is_over_is_resumed_where_it_stood_and_not_one_line_is_logg
     assert watcher.source.health.errors == errors
     assert watcher.source.health.reconnects == 1
     assert logs == []
+
+
+def test_events_are_heard_however_they_are_cut(server: LocalApiServer, watcher: Watcher) -> None:
+    _watching(server)
+    first, second = (encoded({"type": "ADDED", "object": pod(number)}) + b"\n" for number in (1, 2))
+    for piece in (first[:9], first[9:-1], first[-1:] + second[:5], second[5:] + b"\n" + first + second[:1]):
+        server.say(piece)
+    watcher.sees(1, 2)
+    assert watcher.source.health.errors == 0
 
 
 def test_a_line_without_end_is_given_up(

@@ -62,10 +62,13 @@ class Answer:
 
     def lines(self, limit_bytes: int) -> Iterator[bytes]:
         """Each line as soon as it is there; a half line at the end raises ApiServerError."""
-        held = b""
+        held = bytearray()
         while chunk := self._response.read1(_CHUNK_BYTES):
-            *lines, held = (held + chunk).split(b"\n")
-            yield from filter(bytes.strip, lines)
+            held += chunk
+            if b"\n" in chunk:  # a line of some MiB is not searched again with each chunk
+                *lines, rest = bytes(held).split(b"\n")
+                held = bytearray(rest)
+                yield from filter(bytes.strip, lines)
             if len(held) > limit_bytes:
                 raise ApiServerError(f"a line longer than {limit_bytes} bytes")
         if held.strip():
