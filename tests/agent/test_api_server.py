@@ -199,6 +199,33 @@ def test_a_refusal_that_comes_again_after_a_restart_is_counted_on_its_event(
     assert counts() == {"PoolPinned": 2, "UnexpectedAdmissionError": 2}
 
 
+def test_what_is_true_again_after_a_restart_is_the_newest_event_though_it_was_told_before(
+    bench: Bench, server: LocalApiServer
+) -> None:
+    def newest() -> str:
+        at = {
+            one["note"]: one.get("series", {}).get("lastObservedTime") or one["eventTime"]
+            for one in server.events.values()
+        }
+        return max(at, key=at.__getitem__, default="")
+
+    def sized(cpus: int) -> None:
+        bench.now_s += 10
+        server.put_pod(on_node(pod(1, cpus)))
+
+    sized(4)
+    bench.appear(1)
+    bench.start()
+    until(lambda: bench.turn() is not None and "2-5" in newest(), "the pool")
+    sized(6)
+    until(lambda: bench.turn() is not None and "2-7" in newest(), "a larger one")
+    bench.stop()
+    sized(4)
+    bench.start()
+    until(lambda: bench.turn() is not None and "2-5" in newest(), "the first again")
+    assert len(server.events) == 2
+
+
 def test_a_trap_that_a_spec_fell_into_is_a_warning_once(bench: Bench, server: LocalApiServer) -> None:
     """Its author asked for a pool, and the pod is not Guaranteed."""
     trapped = on_node(pod(1, 4))

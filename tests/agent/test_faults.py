@@ -198,6 +198,26 @@ def test_while_the_disk_is_full_what_others_undo_is_repaired(bench: Bench, waits
     assert bool(waits) is any(one.name == "p3" and one.pool for one in snapshot.pods)
 
 
+def test_while_the_disk_is_full_nobody_new_comes_into_a_pool_and_nobody_is_let_in(bench: Bench) -> None:
+    """A pod of nobody's comes, and somebody writes a list that was none before."""
+    pool = bench.turn().pods[0].pool
+    system = CgroupPath("system.slice")
+    draft = full(bench)
+    bench.appear(7)
+    with suppress(CgroupError):
+        bench.fs._take(system, File.CPUS, "0-7")
+    bench.turn()
+    for task in ("system.slice", "pause-7"):
+        assert bench.fs.world.allowed(task).isdisjoint(pool)
+    draft.rmdir()
+    bench.start()  # as if it had died before there was room
+    bench.turn()
+    bench.take(NEIGHBOUR)
+    bench.fs.world.exit(f"pause-{NEIGHBOUR}")
+    bench.turn()
+    assert bench.fs.world.allowed("pause-7") == CpuSet.parse("0-15"), "what was written meanwhile is given back"
+
+
 def test_while_the_disk_is_full_a_kubelet_that_becomes_static_has_its_cpusets_back(bench: Bench) -> None:
     root = Path(bench.config.sources.kubelet.root_dir)
     root.mkdir(exist_ok=True)

@@ -139,12 +139,19 @@ def test_where_there_is_no_socket_only_who_was_told_to_waits_for_it(
         sources.close()
 
 
+@pytest.mark.parametrize("missing", ["h2", "google.protobuf", "google"])
 def test_without_its_packages_it_is_passed_over_and_refused_where_it_was_asked_for(
-    kubelet: LocalKubelet, booting: Booting, root: Path, monkeypatch: pytest.MonkeyPatch
+    missing: str, kubelet: LocalKubelet, booting: Booting, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (root / SOCKET).is_socket()
     assert kubelet.watches == 0
-    monkeypatch.setattr(servers, "find_spec", lambda name: None if name == "h2" else object())
+
+    def found(name: str) -> object:
+        if missing == "google" == name.partition(".")[0]:
+            raise ModuleNotFoundError
+        return None if name == missing else object()
+
+    monkeypatch.setattr(servers, "find_spec", found)
     config = with_manifests(booting())
     sources = Sources(config)
     assert "pods-api" not in {one.name for one in sources.health()}

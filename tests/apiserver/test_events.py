@@ -236,6 +236,22 @@ def test_an_attempt_whose_answer_was_lost_makes_no_second_event_and_no_series() 
     assert there == ["POST", "POST"]
 
 
+def test_what_is_there_after_a_server_was_too_busy_was_told_by_another() -> None:
+    asked: list[str] = []
+    answers = iter((429, 409, 200))
+
+    def send(method: str, _path: str, _content: object) -> int:
+        asked.append(method)
+        return next(answers)
+
+    events = EventSender(send, "pinfold-here", QUICK)
+    events.start()
+    events.tell(replace(_refusal(1), is_change=True))
+    until(lambda: events.counts.sent == 1, "the change")
+    events.close()
+    assert asked == ["POST", "POST", "PATCH"]
+
+
 def test_a_refused_event_is_counted_logged_once_and_not_sent_again(
     server: LocalApiServer, started: Started, logs: list[EventDict]
 ) -> None:

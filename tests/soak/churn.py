@@ -13,9 +13,8 @@ from pathlib import Path
 from random import Random
 
 from pinfold.agent.loop import RETRY_S, Agent
-from pinfold.cgroups.found import Found, from_text
+from pinfold.cgroups.found import Found, from_text, is_found_again
 from pinfold.cgroups.paths import ROOT, CgroupPath, File, holds
-from pinfold.cgroups.tree import container
 from pinfold.cgroups.verify import Cause
 from pinfold.cpuset import CpuSet
 from pinfold.planning.ledger import Ledger
@@ -225,18 +224,16 @@ class Churn:
         self.bench.now_s += RETRY_S
 
     def _the_disk_is_full(self) -> None:
-        """Only what the checkpoint has as Pinfold's may be written, and containers' CPUs, which are found without."""
+        """Only files that the checkpoint knows may be written, and those that are found again without."""
         self.may_fail = {StateError.__name__}
         draft = Path(self.bench.config.state_dir) / f"{FILE}.new"
         draft.mkdir()  # no file can be made there, as on a full disk
         self._also()
-        known = {
-            (path, file): one.ours for path, records in self._found_on_disk().items() for file, one in records.items()
-        }
+        known = {(path, file) for path, records in self._found_on_disk().items() for file in records}
         unknown = [
             (path, file, value)
             for path, file, value in self.ground.written
-            if value not in known.get((path, file), ()) and not (container(path).id and file == File.CPUS)
+            if (path, file) not in known and not is_found_again(path, file)
         ]
         if unknown:
             raise AssertionError(f"writes that the disk does not know of: {unknown}")

@@ -35,6 +35,13 @@ def test_a_list_without_end_is_no_page(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def test_the_pages_before_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pinfold.sources.answers.MAX_PODS", 3)
+    one = [json.dumps({"items": [pod(1)]}).encode()]
+    assert isinstance(page(one, versioned=False, already=2), Page)
+    assert isinstance(page(one, versioned=False, already=3), Failed)
+
+
 def test_an_event_holds_the_version_to_resume_at() -> None:
     assert event(_line("MODIFIED", pod(1))) == Event(Change.MODIFIED, "7", uid(1), trimmed(pod(1)))
     assert event(_line("BOOKMARK", {"metadata": {"resourceVersion": "12"}})) == Event(Change.BOOKMARK, "12")

@@ -38,7 +38,7 @@ def asking(path: Path) -> Iterator[Asking]:
     made: list[Cri] = []
 
     def ask(*unnamed: str) -> Cri:
-        made.append(Cri(path, lambda: None))
+        made.append(Cri(path, lambda: None, pause_factor=0.01))
         made[-1].start()
         made[-1].ask(unnamed)
         return made[-1]
@@ -92,9 +92,7 @@ def test_a_runtime_that_is_away_is_told_once_and_what_it_said_holds(
         assert str(path) in cri.error
         assert cri.names == NAMES
         back = Runtime(path)
-        cri.again()
-        cri.ask({NEW})
-        until(lambda: not cri.error, "it is back")
+        until(lambda: not cri.error, "it is back, and asked without a word")
         back.stop()
     assert [one["event"] for one in logs] == ["cri.lost", "cri.found"]
 
@@ -104,6 +102,4 @@ def test_an_answer_that_is_none_is_an_error_and_not_the_end(runtime: Runtime, as
     cri = asking(ENGINE)
     until(lambda: "no ListContainersResponse" in cri.error, "it is told")
     runtime.answer = GOLDEN
-    cri.again()
-    cri.ask({ENGINE})
     until(lambda: cri.names == NAMES, "a good answer")

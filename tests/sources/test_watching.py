@@ -124,6 +124,18 @@ def test_what_no_watch_gets_past_is_passed_by_a_list_not_older_than_what_is_know
     assert spoke.ended(Failed("reset"), 5.0, 0.0).ask == Watch("81")
 
 
+def test_each_line_that_cannot_be_read_costs_a_list_and_no_longer_pause_than_the_one_before() -> None:
+    course, pauses = STANDING, []
+    for _ in range(9):
+        course = course.ended(Failed("a line too long"), 5.0, 0.5)
+        if isinstance(course.ask, List):
+            pauses.append(course.pause_s)
+            course = course.listed(Page({uid(1): pod(1)}, "60"))
+        course = course.answered()
+    assert len(pauses) == 7
+    assert len(set(pauses)) == 1
+
+
 def test_a_server_that_is_away_is_not_asked_for_a_list_when_it_is_back() -> None:
     course = STANDING
     for _ in range(20):

@@ -6,8 +6,7 @@ from dataclasses import replace
 import structlog
 
 from pinfold.agent.enforcement import Kept
-from pinfold.cgroups.paths import File
-from pinfold.cgroups.tree import container
+from pinfold.cgroups.found import is_found_again
 from pinfold.planning.ledger import Ledger
 from pinfold.state import Checkpoint, StateDirectory, StateError, boot_id
 
@@ -57,22 +56,21 @@ class Books:
         self.unsaved = None
 
     def _is_covered(self, kept: Kept, ledger: Ledger, properties: frozenset[tuple[str, str]]) -> bool:
-        """Whether from what is on disk all that *kept* holds would be known again for Pinfold's own.
+        """Whether a start from what is on disk would find again all that *kept* holds.
 
-        Nobody owns anything any more, or all own what they did; no file is written that was not, and to another value
-        only to give it back. What containers are given beside the loop is found again without.
+        Nobody owns anything any more, or all own what they did; and no file is written that was not, but for the CPUs
+        of pods' and containers' own cgroups, which are found again without. Should Pinfold die before there is room,
+        what others wrote to a file since then is given back as it is trimmed now.
         """
-        gives_back = ledger == Ledger()
         return (
-            (gives_back or ledger == self.checkpoint.ledger)
+            ledger in (Ledger(), self.checkpoint.ledger)
             and properties <= self.checkpoint.properties
             and kept.tasks.keys() <= self._saved.tasks.keys()
             and kept.irqs.keys() <= self._saved.irqs.keys()
             and all(
-                (container(path).id and file is File.CPUS)
-                or ((saved := self._saved.files.get(path, {}).get(file)) and (gives_back or record.ours <= saved.ours))
+                file in self._saved.files.get(path, {}) or is_found_again(path, file)
                 for path, files in kept.files.items()
-                for file, record in files.items()
+                for file in files
             )
         )
 

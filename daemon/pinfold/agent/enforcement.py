@@ -147,10 +147,11 @@ class NodeCgroups:
         return capability(held, may_administer=self._may_administer, asked=self._asked)
 
     def taken_up(self, node: Node, pods: Collection[PodCgroup]) -> Node:
-        """*node* with what the containers of *pods* were given and nobody noted."""
-        unread = (one.path for pod in pods for one in pod.containers if one.path not in node.held)
-        states = {**node.held, **held(self.fs, unread)}
-        return replace(node, held=states, found=overlooked(node.found, pods, states))
+        """*node* with what the cgroups of *pods* were given and nobody noted: a pod's own only by shrinking."""
+        paths = [one.path for pod in pods for one in pod.containers]
+        paths += [pod.path for pod in pods if node.enforcement is Enforcement.SHRINK]
+        states = {**node.held, **held(self.fs, (path for path in paths if path not in node.held))}
+        return replace(node, held=states, found=overlooked(node.found, paths, states))
 
     def cpus_effective(self, path: CgroupPath) -> CpuSet:
         """Where the kernel lets it run now; none where it is gone."""

@@ -44,7 +44,7 @@ class Handover:
 
     def observe(self, pods: Iterable[Pod], policy: Policy, topology: Topology, told: KubeletConfig | None) -> Plan:
         """What the kubelet has decided; *told*: what it is configured to."""
-        self.warnings = ()
+        self.warnings, self._found = (), None
         files = state_files(self._root)
         if isinstance(files, StateFiles):
             self._files = files

@@ -114,7 +114,7 @@ class Agent:
         self.sources = Sources(config)
         self._cgroups.known.listens = self.sources.listens
         self._beside = Beside(config, self._cgroups, self.sources.wakeup.wake)
-        self._outbox = Outbox(self.sources.server, config, clock, now)
+        self._outbox = Outbox(self.sources.server, config, clock, now, self._books.checkpoint.ledger.entries)
         self._fights = Fights(self._chronicle, self._outbox)
         self._deciding = Deciding(
             *(self.sources, self._cgroups, self._machine, self._books),

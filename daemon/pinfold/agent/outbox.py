@@ -26,13 +26,19 @@ FOUGHT = "CgroupFoughtOver"
 
 class Outbox:
     def __init__(
-        self, server: ApiServer | None, config: Config, clock: Callable[[], float], now: Callable[[], float]
+        self,
+        server: ApiServer | None,
+        config: Config,
+        clock: Callable[[], float],
+        now: Callable[[], float],
+        known: Iterable[PodUid] = (),
     ) -> None:
+        """*known*: pods on which the process before decided."""
         self._server, self._clock, self._now = server, clock, now
         self._on_unsatisfied, self._started_at = config.on_unsatisfied, now()
         self._own_pod = own_pod(Path("/proc/self/cgroup").read_text())
         self._events: EventSender | None = None
-        self._known: frozenset[PodUid] = frozenset()
+        self._known = frozenset(known)
         """Pods on which there was a decision before: another one is a change."""
         self._publisher: TopologyPublisher | None = None
         self.evictor: Evictor | None = None

@@ -65,4 +65,7 @@ def cri(config: Config, wake: Callable[[], None]) -> Cri | None:
 
 
 def _speaks_grpc() -> bool:
-    return find_spec("h2") is not None
+    try:
+        return all(find_spec(name) for name in ("h2", "google.protobuf"))
+    except ModuleNotFoundError:  # nor anything of google's
+        return False

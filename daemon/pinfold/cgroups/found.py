@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pinfold.cgroups.held import MEMBER, CpusetState, Held
 from pinfold.cgroups.paths import CgroupPath, File
-from pinfold.cgroups.tree import PodCgroup, Tree
+from pinfold.cgroups.tree import PodCgroup, Tree, bears_pods_name, container
 from pinfold.cgroups.writes import Write
 from pinfold.topology.model import Topology
 
@@ -73,13 +73,20 @@ def narrowed(found: Found, path: CgroupPath, value: str) -> Found:
     return {**found, path: {**records, File.CPUS: Record("", ours | {value})}}
 
 
-def overlooked(found: Found, pods: Iterable[PodCgroup], held: Held) -> Found:
-    """*found* with what the containers of managed *pods* were given by a Pinfold that died before it noted that."""
-    for pod in pods:
-        for one in pod.containers:
-            if one.path in held and held[one.path].cpus and File.CPUS not in found.get(one.path, {}):
-                found = narrowed(found, one.path, str(held[one.path].cpus))
+def overlooked(found: Found, paths: Iterable[CgroupPath], held: Held) -> Found:
+    """*found* with the CPUs that the cgroups *paths*, of pods and containers, were given and nobody noted.
+
+    By a Pinfold that died before it did, or while the disk was full.
+    """
+    for path in paths:
+        if path in held and held[path].cpus and File.CPUS not in found.get(path, {}):
+            found = narrowed(found, path, str(held[path].cpus))
     return found
+
+
+def is_found_again(path: CgroupPath, file: File) -> bool:
+    """Whether `overlooked` would find what Pinfold wrote there."""
+    return file is File.CPUS and (bears_pods_name(path) or container(path).id is not None)
 
 
 def left_by_kubelet(pods: Iterable[PodCgroup], held: Held) -> Found:

@@ -18,6 +18,7 @@ from pinfold.pods.model import PodUid, QosClass
 
 _UID = r"([0-9a-f]{32}|[0-9a-f]{8}(?:SEP[0-9a-f]{4}){3}SEP[0-9a-f]{12})"
 _CONTAINER = re.compile(r"(?:(cri-containerd|crio|docker)-)?([0-9a-f]{64})(?:\.scope)?")
+_POD = re.compile(rf"(?:.*-)?pod{_UID.replace('SEP', '[-_]')}(?:\.slice)?")
 _KUBEPODS = re.compile(r"kubepods|(?:[^-].*-)?kubepods\.slice")
 _NESTED_DEPTH = 6
 """kind puts its kubepods four cgroups deep; a pod's own cgroups begin three below that."""
@@ -229,6 +230,11 @@ def _uid(form: re.Pattern[str], name: str) -> PodUid | None:
 @lru_cache(_REMEMBERED)
 def _pod(uid: PodUid, path: CgroupPath, qos: QosClass, inside: tuple[str, ...]) -> PodCgroup:
     return PodCgroup(uid, path, qos, tuple(container(below(path, name)) for name in inside))
+
+
+def bears_pods_name(path: CgroupPath) -> bool:
+    """Whether a cgroup is called as the kubelet calls a pod's."""
+    return _POD.fullmatch(base(path)) is not None
 
 
 def container(path: CgroupPath) -> ContainerCgroup:

@@ -173,7 +173,8 @@ class EventSender:
             if _NO_ANSWER < status < 500 and status != 429:
                 return status if is_first or status != _THERE_ALREADY else _CREATED
             self._closing.wait(pause_s)
-            pause_s, is_first = min(pause_s * 2, self._pace.longest_pause_s), False
+            is_first = is_first and status == 429  # that attempt did not arrive
+            pause_s = min(pause_s * 2, self._pace.longest_pause_s)
         return _NO_ANSWER
 
     def _turn_s(self) -> float:

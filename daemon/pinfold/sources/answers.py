@@ -18,7 +18,7 @@ _GARBAGE: Final = (ValueError, OverflowError, KeyError, TypeError, AttributeErro
 """What a wrong shape raises where a right one is taken for granted."""
 
 MAX_PODS: Final = 20_000
-"""In one page. The control plane keeps 12 500 pods that have ended, and they may all have run on one node."""
+"""In one list. The control plane keeps 12 500 pods that have ended, and they may all have run on one node."""
 PAGE_LIMIT_BYTES: Final = 8 << 30
 """Of what passes by: some hundred pods of the greatest size. What is held is bounded pod by pod."""
 _NAMED: Final = re.compile(
@@ -84,8 +84,8 @@ class Failed:
 Ending = Closed | Silent | Expired | Busy | Failed
 
 
-def page(pieces: Iterable[bytes], *, versioned: bool = True) -> Page | Failed:
-    """A PodList, while it comes; a kubelet's has no version."""
+def page(pieces: Iterable[bytes], *, versioned: bool = True, already: int = 0) -> Page | Failed:
+    """A PodList, while it comes; a kubelet's has no version. *already*: pods of the pages before."""
     objects: dict[str, RawPod] = {}
     faults: list[InvalidPod] = []
     metadata: Mapping[str, Any] = {}
@@ -93,7 +93,7 @@ def page(pieces: Iterable[bytes], *, versioned: bool = True) -> Page | Failed:
         for key, value in members(pieces, each="items"):
             if key == "metadata":
                 metadata = value
-            elif key == "items" and len(objects) + len(faults) >= MAX_PODS:
+            elif key == "items" and already + len(objects) + len(faults) >= MAX_PODS:
                 raise ValueError(f"more than {MAX_PODS} pods")
             elif isinstance(value, LeftOut):
                 faults.append(_left_out(value))

@@ -151,7 +151,7 @@ class ApiServerPods:
     def _listed(self, answer: Answer) -> Ending | None:
         if answer.status != 200:
             return refusal(answer.status, answer.body(LINE_LIMIT_BYTES), answer.retry_after_s)
-        match page(answer.pieces(PAGE_LIMIT_BYTES)):
+        match page(answer.pieces(PAGE_LIMIT_BYTES), already=self._course.pages.size):
             case Page() as listed:
                 self._heard()
                 self._move(self._course.listed(listed))

@@ -4,6 +4,7 @@ As from a bundle only names come from here. Source: ``k8s.io/cri-api/pkg/apis/ru
 the kubelet's label on each container, ``pkg/kubelet/types/labels.go``.
 """
 
+import random
 import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
@@ -16,6 +17,7 @@ import structlog
 from pinfold.sources.bundles import is_container_id, is_container_name
 from pinfold.sources.grpc_call import Call, GrpcError
 from pinfold.sources.protobuf import ProtobufError, Table, classes, parsed, text
+from pinfold.sources.watching import pause_s
 
 METHOD: Final = "/runtime.v1.RuntimeService/ListContainers"
 ANSWER_LIMIT_BYTES: Final = 16 << 20
@@ -35,12 +37,18 @@ log = structlog.get_logger(__name__)
 class Cri:
     """``names`` may be read from any thread at any time. *path*: the runtime's socket."""
 
-    def __init__(self, path: Path, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        wake: Callable[[], None],
+        pause_factor: float = 1.0,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
         self.names: Mapping[str, str] = {}
         """Runtime's id → container name, of all that it told last; another object at each change."""
         self.error = ""
         """Why it last failed; empty while it answers, or where it was not asked yet."""
-        self._path, self._wake = path, wake
+        self._path, self._wake, self._pause_factor, self._draw = path, wake, pause_factor, draw
         self._asked_for: frozenset[str] = frozenset()
         self._asked, self._closing = threading.Event(), threading.Event()
         self._call: Call | None = None
@@ -67,6 +75,7 @@ class Cri:
         self._thread.join(wait_s)
 
     def _run(self) -> None:
+        failures = 0
         while not self._closing.is_set():
             self._asked.wait()
             self._asked.clear()
@@ -75,7 +84,7 @@ class Cri:
             try:
                 self._look()
                 error = ""
-            except (GrpcError, ProtobufError, ValueError) as problem:
+            except (GrpcError, ProtobufError) as problem:
                 error = str(problem)
             except Exception as problem:
                 log.exception("cri.faulted")
@@ -84,11 +93,14 @@ class Cri:
                 log.warning("cri.lost", reason=error)
             if self.error and not error:
                 log.info("cri.found")
+            failures = failures + 1 if error else 0
             self.error = error
-            self._closing.wait(SPACING_S)
+            self._closing.wait(pause_s(failures, self._draw()) * self._pause_factor if error else SPACING_S)
+            if error:
+                self._asked.set()
 
     def _look(self) -> None:
-        """Raises GrpcError, ProtobufError, and ValueError for text that is none."""
+        """Raises GrpcError, ProtobufError."""
         with closing(Call(self._path, METHOD, b"", TIMEOUT_S, ANSWER_LIMIT_BYTES)) as self._call:
             try:
                 answers = list(self._call.messages()) if not self._closing.is_set() else []
@@ -101,7 +113,7 @@ class Cri:
 
 
 def named(answer: bytes) -> Mapping[str, str]:
-    """The names in a ``ListContainersResponse``, of containers of Kubernetes. Raises ProtobufError, ValueError."""
+    """The names in a ``ListContainersResponse``, of containers of Kubernetes. Raises ProtobufError."""
     containers = parsed(messages()["ListContainersResponse"], answer).containers
     told = {text(one.id): text(one.labels[_NAME]) for one in containers if _NAME in one.labels}
     return {key: name for key, name in told.items() if is_container_id(key) and is_container_name(name)}

@@ -75,7 +75,7 @@ class Call:
         except OSError as error:
             raise GrpcError(f"{self._path}: {error.strerror or error}") from error
         except h2.exceptions.H2Error as error:
-            raise GrpcError(f"{self._path} speaks no HTTP/2: {error}") from error
+            raise GrpcError(f"{self._path}: no HTTP/2, or the server is going away: {error}") from error
 
     def _messages(self) -> Iterator[bytes]:
         import h2.connection

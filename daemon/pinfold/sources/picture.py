@@ -27,6 +27,11 @@ class Pods:
     faults: tuple[InvalidPod, ...] = ()
     """What cannot be read as an object at all."""
 
+    @property
+    def size(self) -> int:
+        """How many there are, those that cannot be read included."""
+        return len(self.objects) + len(self.faults)
+
 
 _Shape = dict[str, "_Shape"] | tuple[str, ...] | None
 """Of an object, or of each object in a list: these fields; the fields that begin like this; all as it is."""

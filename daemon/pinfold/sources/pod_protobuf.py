@@ -78,10 +78,7 @@ def watch_event(data: bytes) -> Event | None:
         return None
     if change is Change.BOOKMARK:
         return Event(change, "")
-    try:
-        pod = _json(parsed(messages()["Pod"], event.pod))
-    except (ValueError, OverflowError, OSError) as error:  # text that is none, a time out of range
-        raise ProtobufError(f"a pod that cannot be read: {error}") from error
+    pod = _json(parsed(messages()["Pod"], event.pod))
     metadata = pod.get("metadata", {})
     if "uid" not in metadata:
         raise ProtobufError("a pod without metadata.uid")
@@ -94,16 +91,13 @@ def _json(message: "Message") -> Any:  # noqa: ANN401  a JSON value
         case "Quantity":
             return text(message.string)  # type: ignore[attr-defined]
         case "Time":
-            seconds = message.seconds  # type: ignore[attr-defined]
-            return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if seconds else ""
+            return _time(message.seconds)  # type: ignore[attr-defined]
         case "EphemeralContainer":
             return _json(message.ephemeralContainerCommon)  # type: ignore[attr-defined]
     found: dict[str, Any] = {}
     for field, value in message.ListFields():
         if field.message_type and field.message_type.GetOptions().map_entry:
-            held: Any = {
-                text(key): _json(one) if hasattr(one, "DESCRIPTOR") else text(one) for key, one in value.items()
-            }
+            held: Any = _entries(value)
         elif field.message_type:
             held = [_json(one) for one in value] if field.is_repeated else _json(value)
         else:
@@ -111,6 +105,22 @@ def _json(message: "Message") -> Any:  # noqa: ANN401  a JSON value
         if held != "":
             found[field.name] = held
     return found
+
+
+def _entries(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a map; none where one of its keys is no text: the API takes no such name."""
+    try:
+        return {key: _json(one) if hasattr(one, "DESCRIPTOR") else text(one) for key, one in value.items()}
+    except UnicodeDecodeError:
+        return {}
+
+
+def _time(seconds: int) -> str:
+    """Empty where there is none, or one that no year has."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if seconds else ""
+    except (ValueError, OverflowError, OSError):
+        return ""
 
 
 @lru_cache(maxsize=1)

@@ -64,5 +64,5 @@ def parsed(kind: Any, data: bytes) -> Any:  # noqa: ANN401  its fields are those
 
 
 def text(value: Any) -> Any:  # noqa: ANN401  of any scalar type
-    """Text that is not UTF-8 comes as bytes. Raises ValueError."""
-    return value.decode() if isinstance(value, bytes) else value
+    """Text that is not UTF-8 comes as bytes: what is none becomes U+FFFD, as in Go's JSON."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

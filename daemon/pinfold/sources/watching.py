@@ -78,6 +78,7 @@ class Course:
             ask=Watch(page.version),
             pause_s=0.0,
             pods=Pods(objects, synced=True, resource_version=page.version, faults=faults),
+            failures=min(self.failures, FAILURES_TO_LIST - 1),
             changes=self.changes + changed,
             away=False,
             error="",
