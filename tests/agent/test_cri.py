@@ -1,6 +1,5 @@
 """The loop where no bundle can be read: containers are called what their runtime says, over real gRPC."""
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,9 +18,8 @@ ENGINE, PROXY = container_path(POD, 1, 1), container_path(POD, 1, 2)
 
 
 @pytest.fixture
-def path() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="runtime") as made:
-        yield Path(made) / "containerd.sock"
+def path(short_tmp_path: Path) -> Path:
+    return short_tmp_path / "containerd.sock"
 
 
 @pytest.fixture

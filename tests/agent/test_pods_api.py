@@ -1,6 +1,5 @@
 """The loop beside a kubelet that serves the Pods API: real gRPC, real threads, the model's kernel."""
 
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,24 +24,17 @@ Booting = Callable[..., Bench]
 
 
 @pytest.fixture
-def root() -> Iterator[Path]:
-    """A short path: a Unix socket's has at most 107 bytes."""
-    with tempfile.TemporaryDirectory(prefix="kubelet") as made:
-        yield Path(made)
-
-
-@pytest.fixture
-def kubelet(root: Path) -> Iterator[LocalKubelet]:
-    with LocalKubelet(root) as kubelet:
+def kubelet(short_tmp_path: Path) -> Iterator[LocalKubelet]:
+    with LocalKubelet(short_tmp_path) as kubelet:
         yield kubelet
 
 
 @pytest.fixture
-def booting(tmp_path: Path, root: Path) -> Iterator[Booting]:
+def booting(tmp_path: Path, short_tmp_path: Path) -> Iterator[Booting]:
     made: list[Bench] = []
 
     def boot(**sources: Any) -> Bench:  # noqa: ANN401
-        kubelet = {"rootDir": str(root)}
+        kubelet = {"rootDir": str(short_tmp_path)}
         made.append(Bench.boot(V6_12, tmp_path, kubelet=kubelet, **{"apiServer": {"enabled": False}} | sources))
         return made[-1]
 
@@ -126,13 +118,13 @@ def test_a_turn_gives_way_to_a_pod_that_only_the_watch_tells_of(kubelet: LocalKu
 
 @pytest.mark.parametrize("enabled", [True, False, "auto"])
 def test_where_there_is_no_socket_only_who_was_told_to_waits_for_it(
-    booting: Booting, root: Path, enabled: bool | str
+    booting: Booting, short_tmp_path: Path, enabled: bool | str
 ) -> None:
     config = with_manifests(booting(podsApi={"enabled": enabled}))
     sources = Sources(config)
     try:
         assert ("pods-api" in {one.name for one in sources.health()}) is (enabled is True)
-        with LocalKubelet(root):
+        with LocalKubelet(short_tmp_path):
             if enabled is True:
                 until(lambda: sources.synced, "the socket appeared")
     finally:
@@ -141,9 +133,9 @@ def test_where_there_is_no_socket_only_who_was_told_to_waits_for_it(
 
 @pytest.mark.parametrize("missing", ["h2", "google.protobuf", "google"])
 def test_without_its_packages_it_is_passed_over_and_refused_where_it_was_asked_for(
-    missing: str, kubelet: LocalKubelet, booting: Booting, root: Path, monkeypatch: pytest.MonkeyPatch
+    missing: str, kubelet: LocalKubelet, booting: Booting, short_tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert (root / SOCKET).is_socket()
+    assert (short_tmp_path / SOCKET).is_socket()
     assert kubelet.watches == 0
 
     def found(name: str) -> object:

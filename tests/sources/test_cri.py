@@ -1,7 +1,6 @@
 """The runtime asked what its containers are called, over real gRPC; `golden/containers.b64` is an answer as
 k8s.io/cri-api of 1.37 writes it: an engine, an exporter, and a container that is none of Kubernetes."""
 
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,9 +17,8 @@ NAMES = {ENGINE: "engine", EXPORTER: "exporter"}
 
 
 @pytest.fixture
-def path() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="runtime") as made:
-        yield Path(made) / "containerd.sock"
+def path(short_tmp_path: Path) -> Path:
+    return short_tmp_path / "containerd.sock"
 
 
 @pytest.fixture

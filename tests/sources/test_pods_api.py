@@ -1,7 +1,6 @@
 """The thread that watches the kubelet's Pods API, over real gRPC."""
 
 import socket
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -22,24 +21,17 @@ Watching = Callable[[], PodsApi]
 
 
 @pytest.fixture
-def root() -> Iterator[Path]:
-    """A short path: a Unix socket's has at most 107 bytes."""
-    with tempfile.TemporaryDirectory(prefix="kubelet") as made:
-        yield Path(made)
-
-
-@pytest.fixture
-def kubelet(root: Path) -> Iterator[LocalKubelet]:
-    with LocalKubelet(root) as kubelet:
+def kubelet(short_tmp_path: Path) -> Iterator[LocalKubelet]:
+    with LocalKubelet(short_tmp_path) as kubelet:
         yield kubelet
 
 
 @pytest.fixture
-def watching(root: Path) -> Iterator[Watching]:
+def watching(short_tmp_path: Path) -> Iterator[Watching]:
     made: list[PodsApi] = []
 
     def watch() -> PodsApi:
-        made.append(PodsApi(root, lambda: None, pause_factor=0.01))
+        made.append(PodsApi(short_tmp_path, lambda: None, pause_factor=0.01))
         made[-1].start()
         until(lambda: made[-1].health.asked, "it was asked")
         return made[-1]
@@ -63,10 +55,10 @@ def test_pods_that_are_there_come_go_and_change(kubelet: LocalKubelet, watching:
     until(lambda: watched.picture.objects.keys() == {uid(1)}, "the second pod's end")
 
 
-def test_nobody_wakes_for_what_pinfold_does_not_read(kubelet: LocalKubelet, root: Path) -> None:
+def test_nobody_wakes_for_what_pinfold_does_not_read(kubelet: LocalKubelet, short_tmp_path: Path) -> None:
     kubelet.put(pod(1))
     rang = threading.Event()
-    watched = PodsApi(root, rang.set)
+    watched = PodsApi(short_tmp_path, rang.set)
     watched.start()
     until(lambda: watched.stands and rang.is_set(), "the first picture")
     before, heard_at = watched.picture, watched.health.heard_at
@@ -162,10 +154,10 @@ def test_an_event_of_a_kind_to_come_is_passed_over(kubelet: LocalKubelet, watchi
     assert watching().picture.objects.keys() == {uid(1)}
 
 
-def test_who_listens_and_speaks_no_grpc_is_told(root: Path) -> None:
-    (root / SOCKET).parent.mkdir()
+def test_who_listens_and_speaks_no_grpc_is_told(short_tmp_path: Path) -> None:
+    (short_tmp_path / SOCKET).parent.mkdir()
     with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(root / SOCKET))
+        listening.bind(str(short_tmp_path / SOCKET))
         listening.listen()
 
         def answer(text: bytes) -> None:
@@ -180,34 +172,34 @@ def test_who_listens_and_speaks_no_grpc_is_told(root: Path) -> None:
             thread = threading.Thread(target=answer, args=(text,))
             thread.start()
             with pytest.raises(GrpcError, match=told):
-                heard(root)
+                heard(short_tmp_path)
             thread.join()
 
 
 @pytest.mark.usefixtures("kubelet")
-def test_a_method_that_the_server_does_not_have_is_told(root: Path) -> None:
+def test_a_method_that_the_server_does_not_have_is_told(short_tmp_path: Path) -> None:
     with pytest.raises(GrpcError, match="UNIMPLEMENTED: Method not found"):
-        heard(root, method="/v1.Pods/WatchPods")
+        heard(short_tmp_path, method="/v1.Pods/WatchPods")
 
 
-def test_a_silent_kubelet_is_told_after_a_while(kubelet: LocalKubelet, root: Path) -> None:
+def test_a_silent_kubelet_is_told_after_a_while(kubelet: LocalKubelet, short_tmp_path: Path) -> None:
     kubelet.is_silent = True
     with pytest.raises(GrpcError, match=r"no answer within 0\.2 s"):
-        heard(root, timeout_s=0.2)
+        heard(short_tmp_path, timeout_s=0.2)
 
 
-def test_without_a_socket_it_waits_for_one(root: Path, watching: Watching) -> None:
+def test_without_a_socket_it_waits_for_one(short_tmp_path: Path, watching: Watching) -> None:
     watched = watching()
-    assert watched.health.error == f"{root / SOCKET}: No such file or directory"
-    with LocalKubelet(root) as kubelet:
+    assert watched.health.error == f"{short_tmp_path / SOCKET}: No such file or directory"
+    with LocalKubelet(short_tmp_path) as kubelet:
         kubelet.put(pod(1))
         until(lambda: watched.picture.objects.keys() == {uid(1)}, "the socket is there")
     watched.close()
     assert not any(one.name == "pods-api" for one in threading.enumerate())
 
 
-def heard(root: Path, method: str = METHOD, timeout_s: float = 10) -> list[bytes]:
-    with closing(Call(root / SOCKET, method, b"", timeout_s, 1 << 20)) as call:
+def heard(short_tmp_path: Path, method: str = METHOD, timeout_s: float = 10) -> list[bytes]:
+    with closing(Call(short_tmp_path / SOCKET, method, b"", timeout_s, 1 << 20)) as call:
         return list(call.messages())
 
 

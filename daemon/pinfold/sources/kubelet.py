@@ -7,7 +7,7 @@ while the API server is away. Source: ``pkg/kubelet/server``, ``/pods`` and ``/c
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -34,6 +34,14 @@ class KubeletHealth:
     heard_at: float | None = None
     asked: bool = False
     """Whether it was asked once, and did answer or did not."""
+
+    def heard(self, error: str, at: float) -> "KubeletHealth":
+        """It answered, *at* a time, or *error* kept it from that."""
+        return KubeletHealth(error, self.heard_at if error else at, asked=True)
+
+    def differs(self, before: "KubeletHealth") -> bool:
+        """Whether it came, or went, since *before*."""
+        return not before.asked or bool(self.error) is not bool(before.error)
 
 
 class KubeletPods:
@@ -113,9 +121,8 @@ class KubeletPods:
             log.warning("kubelet.lost", reason=error)
         if before.error and not error:
             log.info("kubelet.found")
-        heard_at = before.heard_at if error else self._now()
-        self.health = replace(before, error=error, heard_at=heard_at, asked=True)
-        if not before.asked or bool(error) is not bool(before.error):
+        self.health = before.heard(error, self._now())
+        if self.health.differs(before):
             self._wake()
 
 

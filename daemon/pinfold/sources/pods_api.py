@@ -8,7 +8,6 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -126,6 +125,6 @@ class PodsApi:
             log.warning("podsapi.lost", reason=error)
         if before.error and not error:
             log.info("podsapi.found")
-        self.health = replace(before, error=error, heard_at=before.heard_at if error else self._now(), asked=True)
-        if not before.asked or bool(error) is not bool(before.error):
+        self.health = before.heard(error, self._now())
+        if self.health.differs(before):
             self._wake()
